@@ -1,0 +1,1 @@
+"""The built-in nodes, entered through the same door as any plug-in."""

@@ -1,0 +1,51 @@
+"""The public face for node authors: import this, and inside bodies `studio.diffusion.api`; nothing else."""
+
+from studio.context import Context, RunFacts
+from studio.declare import Extension, File, Knob, Range, Schedule, Seed, Solver, Text, node
+from studio.errors import Cancelled, NodeError
+from studio.events import Picture
+from studio.types import (
+    Conditioning,
+    ConditioningEntry,
+    Image,
+    Json,
+    Latent,
+    Mask,
+    Model,
+    Patch,
+    Recipe,
+    TextEncoder,
+    Vae,
+    WireType,
+    wire,
+)
+
+__all__ = [
+    "Cancelled",
+    "Conditioning",
+    "ConditioningEntry",
+    "Context",
+    "Extension",
+    "File",
+    "Image",
+    "Json",
+    "Knob",
+    "Latent",
+    "Mask",
+    "Model",
+    "NodeError",
+    "Patch",
+    "Picture",
+    "Range",
+    "Recipe",
+    "RunFacts",
+    "Schedule",
+    "Seed",
+    "Solver",
+    "Text",
+    "TextEncoder",
+    "Vae",
+    "WireType",
+    "node",
+    "wire",
+]

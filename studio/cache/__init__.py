@@ -1,0 +1,1 @@
+"""Keys to values: memory, disk, and the bytes in between."""

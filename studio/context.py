@@ -1,0 +1,71 @@
+"""What a node's body may ask of the run it is part of. Never the cache, the queue or the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.errors import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from threading import Event as Flag
+
+    from studio.cache.store import Store
+    from studio.events import Picture
+    from studio.types import Json
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is true of a run as a whole; enters no key, for sinks to name and sign their files with.
+
+    Attributes:
+        id: Of the run.
+        started: Local time at which it was submitted.
+        output_dir: Where sinks write.
+        document: The workflow as run, drawn seeds included, in the form of a workflow file.
+        knobs: Node id → knob values as run, for file-name patterns.
+    """
+
+    id: str
+    started: datetime
+    output_dir: Path
+    document: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
+    knobs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, "Mapping[str, Json]"])
+
+
+@dataclass(frozen=True)
+class Context:
+    """A node's view of its run. Made anew for every call; used from that call's thread.
+
+    Attributes:
+        node: Address of the node.
+        facts: Of the run; nothing in it may change a result.
+        key: The call's key, under which steps of a long work may be kept (see `checkpoints`).
+        weights: The worker's weights store (`studio.diffusion.weights.WeightsStore`); None in tests of
+            toy nodes.
+        checkpoints: Cache for the steps of a trajectory; None where nothing is kept.
+    """
+
+    node: str
+    facts: RunFacts
+    cancelled: Flag
+    report: Callable[[int, int, Picture | None], None]
+    saved: Callable[[Path], None]
+    key: str = ""
+    weights: Any = None
+    checkpoints: Store | None = None
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the run was cancelled; call it wherever work may take long."""
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    def progress(self, done: int, total: int, preview: Picture | None = None) -> None:
+        """Tell how far the node is, perhaps with a small picture, and stop here if cancelled."""
+        self.check()
+        self.report(done, total, preview)

@@ -1,0 +1,1 @@
+"""Networks, solvers and weights: a room that may import torch."""

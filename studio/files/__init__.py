@@ -1,0 +1,1 @@
+"""Documents on disk: workflow files, their migrations, pictures that carry a graph."""

@@ -1,0 +1,179 @@
+"""What travels on a wire: the one place where shapes, ranges and dtypes are defined.
+
+A wire type is a `WireType`. A plain Python type becomes one through ``Annotated[T, WireType(...)]``,
+a frozen dataclass through the decorator `wire`. Values on wires are never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+C = TypeVar("C")
+ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class WireType:
+    """A kind of value that wires carry.
+
+    Attributes:
+        name: What files and messages call it; a plug-in prefixes its package (``acme/depth``).
+        colour: ``#rrggbb`` of its sockets and wires.
+        shape: Shape, dtype, range and units, as told in tooltips.
+        by_value: A wired value enters the key of its consumer by value, not by origin.
+    """
+
+    name: str
+    colour: str
+    shape: str
+    by_value: bool = False
+
+
+INT = WireType("int", "#7fb069", "whole number", by_value=True)
+FLOAT = WireType("float", "#a1c181", "number", by_value=True)
+BOOL = WireType("bool", "#c6d8af", "yes or no", by_value=True)
+TEXT = WireType("text", "#e9c46a", "text, Unicode", by_value=True)
+IMAGE = WireType("image", "#5aa9e6", "float32 [N, H, W, C], 0–1, sRGB-encoded, C = 3 or 4, alpha kept")
+MASK = WireType("mask", "#d8d8d8", "float32 [N, H, W], 0–1, 1 = repaint")
+
+Image = Annotated[NDArray[np.float32], IMAGE]
+Mask = Annotated[NDArray[np.float32], MASK]
+
+
+def wire(name: str, colour: str, shape: str) -> Callable[[type[C]], type[C]]:
+    """Make a frozen dataclass a wire type; its fields must be what `studio.cache.codec` can store."""
+
+    def mark(cls: type[C]) -> type[C]:
+        setattr(cls, "__wire__", WireType(name, colour, shape))  # noqa: B010 - unknown to the type
+        return cls
+
+    return mark
+
+
+@wire("latent", "#ff8fab", "torch CPU float32 [N, C, (T,) H, W]; picture size is H, W × downscale")
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """Latents of one VAE, unscaled by the family's factor (what the denoiser works on).
+
+    Attributes:
+        samples: float32 ``[N, C, (T,) H, W]`` on the CPU.
+        downscale: Picture pixels per latent pixel along a side.
+        noise_mask: float32 ``[N or 1, H, W]`` on the CPU, 1 = repaint; None = everything.
+        blank: True while nothing was encoded or sampled into it: its channel count is provisional,
+            and whoever denoises it takes the model's own.
+    """
+
+    samples: torch.Tensor
+    downscale: int
+    noise_mask: torch.Tensor | None = None
+    blank: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latent, whatever its family."""
+        return int(self.samples.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A registered change to weights or sampling: data, never a callable.
+
+    Attributes:
+        name: Registered name of the patch.
+        version: Its version; part of every key that sees it.
+        params: Its parameters, JSON.
+        tensors: Name → digest of tensors it needs, held in the cache.
+        span: Range of the trajectory (0–1) in which it acts.
+    """
+
+    name: str
+    version: int = 1
+    params: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    tensors: Mapping[str, str] = field(default_factory=dict[str, str])
+    span: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to come by weights: the identity of a file, and ordered patches.
+
+    Attributes:
+        path: Absolute folder or file the weights lie in when the recipe was made.
+        identity: Digest of header, size and samples of every tensor; what enters keys.
+        part: Which network of the checkpoint is meant (``unet``, ``text_encoder``, ``vae``).
+        family: Registered model family.
+        patches: Applied in order.
+    """
+
+    path: str
+    identity: str
+    part: str
+    family: str
+    patches: tuple[Patch, ...] = ()
+
+
+@wire("model", "#b388eb", "denoiser: a recipe (file identity + patches), not weights")
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A denoiser with its sampling (prediction type, noise schedule) as patches of the recipe."""
+
+    recipe: Recipe
+
+
+@wire("text_encoder", "#f4a261", "text encoder: a recipe (file identity + patches), not weights")
+@dataclass(frozen=True, slots=True)
+class TextEncoder:
+    """Tokenizer and text encoder(s) of one family."""
+
+    recipe: Recipe
+
+
+@wire("vae", "#e76f51", "image ↔ latent: a recipe (file identity + patches), not weights")
+@dataclass(frozen=True, slots=True)
+class Vae:
+    """An image autoencoder."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class ConditioningEntry:
+    """One thing the denoiser is told.
+
+    Attributes:
+        embeddings: float32 ``[1, tokens, width]`` on the CPU.
+        digest: Content digest of the embeddings and everything else in the entry.
+        pooled: float32 ``[1, width]`` or None.
+        span: Range of the trajectory (0 = pure noise, 1 = finished) in which it acts.
+        strength: Weight among the entries active at a step.
+        extra: Whatever a family adds (size and crop for SDXL); JSON.
+    """
+
+    embeddings: torch.Tensor
+    digest: str
+    pooled: torch.Tensor | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+    strength: float = 1.0
+    extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+
+@wire("conditioning", "#ffd166", "entries: embeddings [1, tokens, width] with strength and range of steps")
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What guides the denoiser: a list of entries."""
+
+    entries: tuple[ConditioningEntry, ...]
+
+
+CORE_WIRES: tuple[WireType, ...] = (INT, FLOAT, BOOL, TEXT, IMAGE, MASK)

@@ -1,0 +1,1 @@
+"""The engine process and the two ends of its pipe."""

@@ -1,0 +1,1 @@
+"""The graph editor: scene, items, view, palette; layout is pure arithmetic."""

@@ -1,0 +1,1 @@
+"""The knobs of the selected node, one editor per kind."""
