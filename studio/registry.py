@@ -1,0 +1,222 @@
+"""Finding what packages bring: nodes, wire types and named parts, through one entry-point group.
+
+The built-in nodes enter by this door too. A package, or a part of one, that fails to import is a `Problem`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from studio.catalogue import Catalogue
+from studio.declare import Extension, NodeFunction
+from studio.errors import Problem, StudioError
+from studio.spec import NodeSpec
+from studio.types import (
+    CORE_WIRES,
+    Conditioning,
+    Json,
+    Latent,
+    Model,
+    TextEncoder,
+    Vae,
+    WireType,
+)
+
+GROUP = "studio.nodes"
+CORE = "core"
+_log = logging.getLogger(__name__)
+AnyNode = NodeFunction[..., Any]
+
+
+@dataclass
+class Registry:
+    """Everything that packages registered, functions included. Lives in the worker; read-only once made.
+
+    Attributes:
+        nodes: Node type → function with its spec.
+        wires: Wire type name → wire type.
+        extensions: (kind, name) → declaration.
+        problems: What could not be taken in.
+        packages: Package name → version.
+    """
+
+    nodes: dict[str, AnyNode] = field(default_factory=dict[str, AnyNode])
+    wires: dict[str, WireType] = field(default_factory=dict[str, WireType])
+    extensions: dict[tuple[str, str], Extension] = field(default_factory=dict[tuple[str, str], Extension])
+    problems: list[Problem] = field(default_factory=list[Problem])
+    packages: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def specs(self) -> dict[str, NodeSpec]:
+        """Node type → spec."""
+        return {name: function.spec for name, function in self.nodes.items()}
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Extension kind → registered names."""
+        names: dict[str, tuple[str, ...]] = {}
+        for kind, name in self.extensions:
+            names[kind] = (*names.get(kind, ()), name)
+        return names
+
+    def catalogue(self) -> Catalogue:
+        """What may be told to the editor."""
+        return Catalogue(
+            self.specs, dict(self.wires), self.choices, tuple(self.problems), dict(self.packages)
+        )
+
+    def extension(self, kind: str, name: str) -> Extension:
+        """The part registered under that name.
+
+        Raises:
+            StudioError: There is none.
+        """
+        try:
+            return self.extensions[kind, name]
+        except KeyError:
+            known = ", ".join(self.choices.get(kind, ())) or "none"
+            raise StudioError(f"There is no {kind} named “{name}”.", f"Known: {known}.") from None
+
+    def upgrade(
+        self, type_name: str, version: int, params: Mapping[str, Json]
+    ) -> tuple[int, dict[str, Json]]:
+        """Turn the parameters of an old version of a type into those of today's.
+
+        Raises:
+            StudioError: The type is not here, is older than `version`, or a step of its ladder failed.
+        """
+        function = self.nodes.get(type_name)
+        if function is None:
+            raise StudioError(f"The node type “{type_name}” is not installed.")
+        today = function.spec.version
+        if version > today:
+            raise StudioError(
+                f"“{type_name}” was saved by version {version}; version {today} is installed.",
+                "Update the package it comes from.",
+            )
+        values = dict(params)
+        for step in range(version, today):
+            if step not in function.upgrades:
+                raise StudioError(f"“{type_name}” cannot be brought from version {step} to {step + 1}.")
+            try:
+                values = function.upgrades[step](values)
+            except Exception as error:  # noqa: BLE001 - a plug-in's code; its failure is this node's alone
+                _log.info("upgrade of %s from version %d", type_name, step, exc_info=True)
+                raise StudioError(
+                    f"“{type_name}” could not be brought from version {step} to {step + 1}: {error}."
+                ) from error
+        return today, values
+
+    def add(self, package: str, module: ModuleType) -> None:
+        """Register what `module` defines at its top level, for `package`."""
+        for thing in vars(module).values():
+            if isinstance(thing, NodeFunction):
+                self.add_node(package, thing)
+            elif isinstance(thing, Extension):
+                self._put(self.extensions, (thing.kind, thing.name), thing, f"{thing.kind} “{thing.name}”")
+            else:
+                mark = thing if isinstance(thing, WireType) else getattr(thing, "__wire__", None)
+                if isinstance(mark, WireType):
+                    self._put(self.wires, mark.name, mark, f"wire type “{mark.name}”")
+
+    def add_node(self, package: str, function: AnyNode) -> None:
+        """Register one node function under its package's name."""
+        name = function.spec.type.rpartition("/")[2]
+        full = f"{package}/{name}"
+        known = self.nodes.get(full)
+        if known is function:
+            return
+        if known is not None:
+            self._clash(f"node “{full}”", package)
+            return
+        function.spec = replace(function.spec, type=full)
+        self.nodes[full] = function
+
+    def _put(self, table: dict[Any, Any], key: object, value: object, what: str) -> None:
+        if table.setdefault(key, value) != value:
+            self._clash(what, "")
+
+    def _clash(self, what: str, package: str) -> None:
+        title = f"The {what} is declared twice; the first one stands."
+        problem = Problem(
+            "package", title, f"Ask the author of {package or 'the second package'} to rename it."
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def core_wires() -> dict[str, WireType]:
+    """The wire types that need no package."""
+    marks: list[WireType] = [*CORE_WIRES]
+    for cls in (Latent, Model, TextEncoder, Vae, Conditioning):
+        marks.append(getattr(cls, "__wire__"))  # noqa: B009 - unknown to the type
+    return {mark.name: mark for mark in marks}
+
+
+def discover(on_package: Callable[[str, Catalogue], None] | None = None) -> Registry:
+    """Import every package of the entry-point group, core first, and register what each brings.
+
+    Args:
+        on_package: Called after each package with what it added, for a catalogue sent piece by piece.
+    """
+    registry = Registry(wires=core_wires())
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != CORE, point.name))
+    seen: set[str] = set()
+    for point in points:
+        if point.name in seen:
+            continue
+        seen.add(point.name)
+        before = registry.catalogue()
+        _take_in(registry, point)
+        if on_package:
+            on_package(point.name, _added(before, registry.catalogue()))
+    return registry
+
+
+def _take_in(registry: Registry, point: EntryPoint) -> None:
+    registry.packages[point.name] = point.dist.version if point.dist else ""
+    root = _import(registry, point.name, point.value)
+    if root is None:
+        return
+    registry.add(point.name, root)
+    for name in _submodules(root):
+        module = _import(registry, point.name, name)
+        if module is not None:
+            registry.add(point.name, module)
+
+
+def _submodules(root: ModuleType) -> Iterator[str]:
+    for info in pkgutil.iter_modules(getattr(root, "__path__", []), f"{root.__name__}."):
+        yield info.name
+
+
+def _import(registry: Registry, package: str, name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's code; its failure is a Problem
+        _log.info("import of %s", name, exc_info=True)
+        registry.problems.append(
+            Problem(
+                "package",
+                f"“{name}” of the package “{package}” could not be loaded: {type(error).__name__}: {error}.",
+                "Update or remove the package; everything else works without it.",
+            )
+        )
+        return None
+
+
+def _added(before: Catalogue, after: Catalogue) -> Catalogue:
+    return Catalogue(
+        {key: spec for key, spec in after.specs.items() if key not in before.specs},
+        dict(after.wires),
+        after.choices,
+        after.problems[len(before.problems) :],
+        {key: version for key, version in after.packages.items() if key not in before.packages},
+    )
