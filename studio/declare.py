@@ -94,6 +94,7 @@ class NodeFunction(Generic[P, R]):
     upgrades: dict[int, Upgrade] = field(default_factory=dict[int, Upgrade])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the author's function."""
         return self.function(*args, **kwargs)
 
     def upgrade(self, version: int) -> Callable[[Upgrade], Upgrade]:
