@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.errors import Cancelled
+from studio.errors import Cancelled, NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from threading import Event as Flag
 
     from studio.cache.store import Store
+    from studio.declare import Extension, ExtensionKind
     from studio.events import Picture
     from studio.types import Json
 
@@ -49,6 +50,7 @@ class Context:
         weights: The worker's weights store (`studio.diffusion.weights.WeightsStore`); None in tests of
             toy nodes.
         checkpoints: Cache for the steps of a trajectory; None where nothing is kept.
+        extensions: The registry's named parts (solvers, schedules, families, …), by kind and name.
     """
 
     node: str
@@ -59,6 +61,23 @@ class Context:
     key: str = ""
     weights: Any = None
     checkpoints: Store | None = None
+    extensions: Mapping[tuple[str, str], Extension] = field(
+        default_factory=dict[tuple[str, str], "Extension"]
+    )
+
+    def extension(self, kind: ExtensionKind, name: str) -> Any:
+        """Import and return the named part.
+
+        Raises:
+            NodeError: No installed package brings it.
+        """
+        found = self.extensions.get((kind, name))
+        if found is None:
+            raise NodeError(
+                f"There is no {kind} “{name}” among what is installed.",
+                "Choose another, or install the package it comes with.",
+            )
+        return found.load()
 
     def check(self) -> None:
         """Raise `Cancelled` if the run was cancelled; call it wherever work may take long."""

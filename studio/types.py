@@ -64,7 +64,7 @@ def wire(name: str, colour: str, shape: str) -> Callable[[type[C]], type[C]]:
 @wire("latent", "#ff8fab", "torch CPU float32 [N, C, (T,) H, W]; picture size is H, W × downscale")
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """Latents of one VAE, unscaled by the family's factor (what the denoiser works on).
+    """Latents in the denoiser's scale: what the VAE gives, times its family's scaling factor.
 
     Attributes:
         samples: float32 ``[N, C, (T,) H, W]`` on the CPU.
