@@ -1,0 +1,50 @@
+"""Nodes that bring models into the graph, as recipes: instant, and without weights or torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+from studio.api import Context, Extension, File, Model, TextEncoder, Vae, node
+
+stable_diffusion = Extension(
+    "family",
+    "stable_diffusion",
+    "studio.diffusion.families.stable_diffusion:FAMILY",
+    "Stable Diffusion 1 and its kin: a UNet in a diffusers folder, one CLIP text encoder, a VAE.",
+)
+
+
+class Checkpoint(NamedTuple):
+    """The networks of a text-to-image model.
+
+    Attributes:
+        model: Denoiser.
+        text_encoder: Tokenizer and text encoder.
+        vae: Image autoencoder.
+    """
+
+    model: Model
+    text_encoder: TextEncoder
+    vae: Vae
+
+
+@node(
+    "load_checkpoint",
+    category="Loaders",
+    instant=True,
+    synonyms=("CheckpointLoaderSimple", "Load Checkpoint", "model", "DiffusersLoader"),
+)
+def load_checkpoint(
+    ctx: Context,
+    *,
+    path: Annotated[str, File(content="model", folder=True, empty=True)] = "",
+) -> Checkpoint:
+    """Name a model to work with; its weights are loaded when a node first needs them.
+
+    Args:
+        path: Folder of a diffusers pipeline; left empty, the starter model that ships with the application.
+    """
+    from studio.models.checkpoints import recipes
+
+    parts = recipes(path, ctx)
+    return Checkpoint(Model(parts["unet"]), TextEncoder(parts["text_encoder"]), Vae(parts["vae"]))

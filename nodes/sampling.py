@@ -1,0 +1,86 @@
+"""The sampler, and the built-in solvers and schedules by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from studio.api import Conditioning, Context, Extension, Latent, Model, Range, Schedule, Seed, Solver, node
+
+_SOLVERS = "studio.diffusion.solvers"
+_SCHEDULES = "studio.diffusion.schedules"
+
+euler = Extension("solver", "euler", f"{_SOLVERS}:euler", "One straight step along the slope; steady.")
+euler_ancestral = Extension(
+    "solver", "euler_ancestral", f"{_SOLVERS}:euler_ancestral", "Euler that adds new noise at every step."
+)
+heun = Extension("solver", "heun", f"{_SOLVERS}:heun", "Two model calls a step, averaged; precise, slow.")
+dpm_2 = Extension("solver", "dpm_2", f"{_SOLVERS}:dpm_2", "Two model calls a step, the second midway.")
+dpm_2_ancestral = Extension(
+    "solver", "dpm_2_ancestral", f"{_SOLVERS}:dpm_2_ancestral", "dpm_2 that adds new noise at every step."
+)
+lms = Extension("solver", "lms", f"{_SOLVERS}:lms", "A polynomial through the last four slopes.")
+ddim = Extension("solver", "ddim", f"{_SOLVERS}:ddim", "The classic without noise; equal to euler.")
+ddpm = Extension("solver", "ddpm", f"{_SOLVERS}:ddpm", "The original random walk; wants many steps.")
+lcm = Extension("solver", "lcm", f"{_SOLVERS}:lcm", "For models distilled to 4–8 steps.")
+dpmpp_2m = Extension(
+    "solver", "dpmpp_2m", f"{_SOLVERS}:dpmpp_2m", "One call a step, using the one before; the usual choice."
+)
+dpmpp_2s_ancestral = Extension(
+    "solver", "dpmpp_2s_ancestral", f"{_SOLVERS}:dpmpp_2s_ancestral", "Two calls a step, with new noise."
+)
+res_multistep = Extension(
+    "solver", "res_multistep", f"{_SOLVERS}:res_multistep", "A refined exponential step over two calls."
+)
+
+normal = Extension("schedule", "normal", f"{_SCHEDULES}:normal", "Even in the model's own time.")
+karras = Extension("schedule", "karras", f"{_SCHEDULES}:karras", "More steps where details form; ρ = 7.")
+exponential = Extension("schedule", "exponential", f"{_SCHEDULES}:exponential", "Even in log sigma.")
+sgm_uniform = Extension(
+    "schedule", "sgm_uniform", f"{_SCHEDULES}:sgm_uniform", "Even in time, without the last entry."
+)
+simple = Extension("schedule", "simple", f"{_SCHEDULES}:simple", "Every n-th entry of the model's table.")
+ddim_uniform = Extension(
+    "schedule", "ddim_uniform", f"{_SCHEDULES}:ddim_uniform", "Table entries at an even stride."
+)
+beta = Extension("schedule", "beta", f"{_SCHEDULES}:beta", "Quantiles of Beta(0.6, 0.6): dense at both ends.")
+
+
+@node(
+    "k_sampler",
+    category="Sampling",
+    title="K sampler",
+    device=True,
+    synonyms=("KSampler", "sampler", "generate", "denoise", "txt2img", "img2img"),
+)
+def k_sampler(
+    ctx: Context,
+    model: Model,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent: Latent,
+    *,
+    seed: Seed = 0,
+    steps: Annotated[int, Range(1, 150)] = 20,
+    guidance: Annotated[float, Range(0, 30, step=0.1)] = 7.0,
+    solver: Solver = "dpmpp_2m",
+    schedule: Schedule = "karras",
+    denoise: Annotated[float, Range(0, 1, step=0.01)] = 1.0,
+) -> Latent:
+    """Denoise a latent under text guidance.
+
+    Args:
+        model: Denoiser, with any LoRA already attached.
+        positive: What the picture should show.
+        negative: What it should not show; unused where guidance is 1.
+        latent: Where to begin: empty, or an encoded picture together with a denoise below 1.
+        seed: Number from which the noise is drawn; the same seed gives the same picture.
+        steps: How many steps lead from noise to picture.
+        guidance: How strongly the prompt is followed; 1 ignores the negative prompt and is twice as fast.
+        solver: How a step is taken.
+        schedule: How the noise is spread over the steps.
+        denoise: How much of the latent is replaced: 1 all of it, 0 none.
+    """
+    from studio.diffusion.sampling import Settings, sample
+
+    settings = Settings(seed, steps, guidance, solver, schedule, denoise)
+    return sample(ctx, model, positive, negative, latent, settings)
