@@ -79,12 +79,9 @@ class Catalogue:
 
 
 def _spec(data: dict[str, Any]) -> NodeSpec:
-    return NodeSpec(
-        **{
-            **data,
-            "inputs": tuple(InputSpec(**item) for item in data["inputs"]),
-            "knobs": tuple(KnobSpec(**item) for item in data["knobs"]),
-            "outputs": tuple(OutputSpec(**item) for item in data["outputs"]),
-            "synonyms": tuple(data["synonyms"]),
-        }
-    )
+    fields: dict[str, Any] = dict(data)
+    fields["inputs"] = tuple(InputSpec(**item) for item in data["inputs"])
+    fields["knobs"] = tuple(KnobSpec(**item) for item in data["knobs"])
+    fields["outputs"] = tuple(OutputSpec(**item) for item in data["outputs"])
+    fields["synonyms"] = tuple(data["synonyms"])
+    return NodeSpec(**fields)

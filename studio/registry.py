@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from studio.catalogue import Catalogue
 from studio.declare import Extension, NodeFunction
@@ -107,7 +107,7 @@ class Registry:
                 raise StudioError(f"“{type_name}” cannot be brought from version {step} to {step + 1}.")
             try:
                 values = function.upgrades[step](values)
-            except Exception as error:  # noqa: BLE001 - a plug-in's code; its failure is this node's alone
+            except Exception as error:
                 _log.info("upgrade of %s from version %d", type_name, step, exc_info=True)
                 raise StudioError(
                     f"“{type_name}” could not be brought from version {step} to {step + 1}: {error}."
@@ -118,7 +118,7 @@ class Registry:
         """Register what `module` defines at its top level, for `package`."""
         for thing in vars(module).values():
             if isinstance(thing, NodeFunction):
-                self.add_node(package, thing)
+                self.add_node(package, cast("AnyNode", thing))
             elif isinstance(thing, Extension):
                 self._put(self.extensions, (thing.kind, thing.name), thing, f"{thing.kind} “{thing.name}”")
             else:
@@ -182,14 +182,12 @@ def discover(on_package: Callable[[str, Catalogue], None] | None = None) -> Regi
 
 def _take_in(registry: Registry, point: EntryPoint) -> None:
     registry.packages[point.name] = point.dist.version if point.dist else ""
-    root = _import(registry, point.name, point.value)
-    if root is None:
-        return
-    registry.add(point.name, root)
-    for name in _submodules(root):
-        module = _import(registry, point.name, name)
+    waiting = [point.value]
+    while waiting:
+        module = _import(registry, point.name, waiting.pop(0))
         if module is not None:
             registry.add(point.name, module)
+            waiting.extend(_submodules(module))
 
 
 def _submodules(root: ModuleType) -> Iterator[str]:
