@@ -66,7 +66,7 @@ class Row:
 
     @property
     def met(self) -> bool:
-        """An upper bound: the interval's lower end is not above it; a lower bound: its upper end not below."""
+        """The interval does not lie wholly on the wrong side of the aim; True without an aim."""
         if self.aim is None:
             return True
         match = _AIM.fullmatch(self.aim)

@@ -19,7 +19,8 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # For whatever looks before the first test runs; each test then gets a folder of its own.
-os.environ["LATENT_STUDIO_HOME"] = tempfile.mkdtemp(prefix="latent-studio-tests-")
+_home = tempfile.TemporaryDirectory(prefix="latent-studio-tests-")
+os.environ["LATENT_STUDIO_HOME"] = _home.name
 
 GRACE_S = 2.0
 """How long a thread that was told to end may take."""
@@ -62,6 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
             config.addinivalue_line("filterwarnings", f"ignore:{item.message}")
         elif item.source == "qt":
             config.addinivalue_line("qt_log_ignore", item.message)
+
+
+def pytest_unconfigure() -> None:
+    """Leave no folder behind."""
+    _home.cleanup()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -146,7 +152,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _alive_in_qt() -> dict[int, str]:
-    """Running QThreads, active QTimers and top-level widgets by address; none before Qt has an application."""
+    """Running QThreads, active QTimers and top-level widgets, by address; none without an application."""
     core = sys.modules.get("PySide6.QtCore")
     application = core.QCoreApplication.instance() if core else None
     if core is None or application is None:
