@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -40,23 +39,3 @@ def output_dir() -> Path:
 def assets_dir() -> Path:
     """Folder of what ships with the application: starter model, templates, icons."""
     return Path(__file__).resolve().parent.parent / "assets"
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the new one and nothing between.
-
-    Raises:
-        OSError: The folder cannot be made or the file cannot be written; the old file stands.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

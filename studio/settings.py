@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from studio import paths
+from studio.errors import FileError
+from studio.files import atomic
 
 if TYPE_CHECKING:
     from studio.types import Json
@@ -42,8 +44,9 @@ class Settings:
         self._values[name] = value
         data = json.dumps(self._values, indent=2, sort_keys=True).encode()
         try:
-            paths.replace_file(self.path, data)
-        except OSError as error:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(self.path, data)
+        except (OSError, FileError) as error:
             _log.info("settings were not written: %s", error)
 
     def _read(self) -> dict[str, Json]:
