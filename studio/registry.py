@@ -191,8 +191,10 @@ def _take_in(registry: Registry, point: EntryPoint) -> None:
 
 
 def _submodules(root: ModuleType) -> Iterator[str]:
+    """Modules inside a package; those with a leading underscore wait until somebody needs them."""
     for info in pkgutil.iter_modules(getattr(root, "__path__", []), f"{root.__name__}."):
-        yield info.name
+        if not info.name.rpartition(".")[2].startswith("_"):
+            yield info.name
 
 
 def _import(registry: Registry, package: str, name: str) -> ModuleType | None:
