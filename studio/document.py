@@ -30,7 +30,9 @@ class Content:
         canvas: Layers of pictures and masks; reserved.
         models: Digest → family and names of the model files the graph uses.
         requires: Package → version of the node packages it uses.
-        extra: Unknown keys of the file, kept and written back.
+        extra: What plug-ins keep with the document.
+        unknown: Keys at the top of the file that this version does not know or could not read, kept and
+            written back.
     """
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -43,6 +45,7 @@ class Content:
     models: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
     requires: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
     extra: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
+    unknown: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
 
     @property
     def root(self) -> Graph:

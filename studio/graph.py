@@ -64,12 +64,14 @@ class Port:
         type: Wire type.
         many: It carries a list as a whole.
         optional: An input that may stay unwired.
+        extra: Unknown keys of the file, kept.
     """
 
     name: str
     type: str
     many: bool = False
     optional: bool = False
+    extra: Mapping[str, Json] = field(default_factory=dict[str, "Json"], hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class ExposedKnob:
     name: str
     node: str
     knob: str
+    extra: Mapping[str, Json] = field(default_factory=dict[str, "Json"], hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Interface:
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     knobs: tuple[ExposedKnob, ...] = ()
+    extra: Mapping[str, Json] = field(default_factory=dict[str, "Json"], hash=False)
 
 
 @dataclass(frozen=True)
