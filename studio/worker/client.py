@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from studio import paths
 from studio.catalogue import Catalogue
@@ -36,34 +35,6 @@ DEATHS_WITHIN_S = 60.0
 CATALOGUE_MAX_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger(__name__)
 Handler = Callable[[object], None]
-
-
-class Engine(Protocol):
-    """What the window asks of an engine, in a process of its own or not."""
-
-    def start(self) -> None:
-        """Begin; messages come from now on. Returns at once."""
-        ...
-
-    def send(self, request: object) -> None:
-        """Ask something (see `studio.worker.protocol`). Never blocks."""
-        ...
-
-    def restart(self) -> None:
-        """Start again after the engine stopped for good; what waits is then sent."""
-        ...
-
-    def stop_engine(self) -> None:
-        """End what the engine does, however stuck it is, and start it anew."""
-        ...
-
-    def close(self, patience_s: float = 3.0) -> None:
-        """End the engine; returns when it is gone. After `patience_s` it is killed."""
-        ...
-
-    def remembered_catalogue(self) -> Catalogue | None:
-        """The node types known when the engine last ran, before it says what there is now."""
-        ...
 
 
 class EngineClient:

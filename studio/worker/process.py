@@ -26,21 +26,28 @@ Address = str | tuple[str, int]
 class Pipe(Protocol):
     """A connection, of whichever class this system has."""
 
-    def send_bytes(self, buf: bytes) -> None: ...
+    def send_bytes(self, buf: bytes) -> None:
+        """Send one message; blocks while the pipe is full."""
+        ...
 
-    def recv_bytes(self, maxlength: int | None = None) -> bytes: ...
+    def recv_bytes(self, maxlength: int | None = None) -> bytes:
+        """Wait for one message; a longer one breaks the connection."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of it."""
+        ...
 
 
+_LOCAL = "127.0.0.1"
 _KEPT_LOGS = 10
 _UNIX_PATH_LIMIT = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
 
 
 def parse_address(text: str) -> Address:
-    """The address that a worker was given as an argument: a path, or ``localhost:port``."""
+    """The address that a worker was given as an argument: a path, or ``127.0.0.1:port``."""
     host, _, port = text.rpartition(":")
-    return (host, int(port)) if host == "localhost" and port.isdigit() else text
+    return (host, int(port)) if host == _LOCAL and port.isdigit() else text
 
 
 def connect(address: Address, authkey: bytes) -> Pipe:
@@ -149,7 +156,7 @@ class EngineProcess:
         path = str(Path(self._folder.name) / "engine")
         if len(os.fsencode(path)) <= _UNIX_PATH_LIMIT:
             return Listener(path, "AF_UNIX", authkey=self._authkey)
-        return Listener(("localhost", 0), "AF_INET", authkey=self._authkey)
+        return Listener((_LOCAL, 0), "AF_INET", authkey=self._authkey)
 
     def _wake_accept(self) -> None:
         """When the process ends before it has connected, connect in its place: `accept` knows no timeout."""

@@ -24,6 +24,7 @@ class RunRequest:
         output_dir: Folder for sinks.
         supersedes: Cancel earlier runs of the same document first (run again on every change).
         previews: Send small pictures of the latent while sampling.
+        base_dir: Folder that relative file names start from (the workflow file's); empty if it has none.
     """
 
     run: str
@@ -33,15 +34,17 @@ class RunRequest:
     output_dir: str = ""
     supersedes: bool = False
     previews: bool = True
+    base_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """Say what a run would do; answered by `PlanReply`."""
+    """Say what a run would do; answered by `PlanReply`. `base_dir` is that of `RunRequest`."""
 
     id: str
     workflow: dict[str, Json]
     targets: tuple[str, ...] = ()
+    base_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class EngineReady:
     """torch is loaded and a device chosen.
 
     Attributes:
-        device: ``cuda``, ``mps`` or ``cpu``.
+        device: ``cuda``, ``mps`` or ``cpu``; ``none`` if torch cannot be loaded, `sentence` says why.
         dtype: ``bfloat16``, ``float16`` or ``float32``.
         name: The device's own name.
         devices: What may be chosen.
@@ -190,7 +193,8 @@ class EngineState:
     """Where the engine stands; made by the client, never sent.
 
     Attributes:
-        state: ``starting`` (process is up), ``ready`` (torch is loaded), ``restarting``, ``stopped``.
+        state: ``starting`` (process is up), ``ready`` (torch is loaded), ``stuck`` (a cancelled run has not
+            answered for 5 s), ``restarting``, ``stopped``.
         sentence: For the user, if something happened.
     """
 

@@ -1,0 +1,110 @@
+"""The engine process: finds nodes, loads torch, runs graphs, and ends when the pipe to the editor closes."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from studio.cache.disk import DiskTier
+from studio.cache.store import Store
+from studio.registry import discover
+from studio.worker import memory
+from studio.worker.compute import Compute
+from studio.worker.messages import MAX_BYTES, MessageError, decode, encode
+from studio.worker.outbox import Outbox
+from studio.worker.process import KEY_VARIABLE, Pipe, connect, parse_address
+from studio.worker.protocol import PROTOCOL, EngineReady, Hello, Quit
+from studio.worker.session import Session
+
+RUN_GRACE_S = 1.0
+FLUSH_QUIT_S = 20.0
+FLUSH_ORPHAN_S = 2.0
+DISK_LIMIT_BYTES = 20 << 30
+LEAST_RAM_BYTES = 512 << 20
+RAM_SHARE = 4
+_log = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Serve the editor that listens at ``argv[0]``, storing outputs under ``argv[1]``, until it goes."""
+    faulthandler.enable()
+    # The terminal sends Ctrl-C to everyone in it; the editor or the command line says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    address, cache_dir = argv
+    pipe = connect(parse_address(address), bytes.fromhex(os.environ.pop(KEY_VARIABLE)))
+    outbox = Outbox(lambda message: _send(pipe, message), "replies")
+    outbox.put(Hello(PROTOCOL, os.getpid()))
+    store = Store(ram_budget_bytes(), DiskTier(Path(cache_dir) / "outputs", DISK_LIMIT_BYTES))
+    session = Session(outbox, store, discover, load)
+    asked = _serve(pipe, session)
+    # Nothing that a node or a library left running may keep the process: from here on it ends by the clock.
+    session.end(RUN_GRACE_S)
+    _within(FLUSH_QUIT_S if asked else FLUSH_ORPHAN_S, store.close)
+    os._exit(0)
+
+
+def _serve(pipe: Pipe, session: Session) -> bool:
+    """Hand requests on until the editor says good-bye (True) or is gone (False)."""
+    while True:
+        try:
+            request = decode(pipe.recv_bytes(MAX_BYTES))
+        except (OSError, EOFError):
+            return False
+        except MessageError as error:
+            _log.info("a request was dropped: %s", error)
+            continue
+        if isinstance(request, Quit):
+            return True
+        session.handle(request)
+
+
+def _send(pipe: Pipe, message: object) -> None:
+    try:
+        data = encode(message)
+    except MessageError:
+        _log.exception("a %s was not sent", type(message).__name__)
+        return
+    pipe.send_bytes(data)
+
+
+def _within(seconds: float, work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def ram_budget_bytes() -> int:
+    """Memory for outputs: a share of the machine's, since weights need the rest."""
+    return max(LEAST_RAM_BYTES, memory.machine_bytes() // RAM_SHARE)
+
+
+def load(wish: str) -> Compute:
+    """Load torch, choose a device, and make a weights store for it. Takes seconds the first time."""
+    import torch
+
+    from studio.diffusion import device, preview, tensors
+    from studio.diffusion.weights import WeightsStore
+
+    tensors.register()
+    choice = device.choose(wish)
+    weights = WeightsStore(choice)
+
+    def used_and_total() -> tuple[int, int]:
+        if choice.device == "cuda":
+            free, total = torch.cuda.mem_get_info()
+            return total - free, total
+        return memory.process_bytes(), memory.machine_bytes()
+
+    return Compute(
+        EngineReady(choice.device, choice.dtype, choice.name, choice.devices, choice.sentence),
+        numerics=lambda: device.numerics(choice),
+        memory=used_and_total,
+        weights=weights,
+        look=preview.look,
+    )
