@@ -4,11 +4,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MAKEFLAGS += --no-print-directory
 
 .PHONY: setup run test lint format check clean
 
 setup: $(STAMP)
+	@:
 
 # Set PYTHON to choose an interpreter; otherwise the first of these that is 3.11 or newer.
 # What is installed is written to stderr, so that the output of `make run` is the application's own.
@@ -32,7 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 		"$$found" -m venv $(VENV); \
 	fi; \
 	echo 'Installing Latent Studio into $(VENV); the first time takes some minutes.'; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	if [ -t 2 ]; then quiet=; else quiet=-qq; fi; \
+	$(BIN)/python -m pip install $$quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
 	touch $@; \
 	} >&2
 

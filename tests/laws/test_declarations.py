@@ -105,8 +105,8 @@ def another(knob: KnobSpec) -> Json:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        top = knob.options.get("max")
-        return value - 1 if isinstance(top, int | float) and value + 1 > top else value + 1
+        limits = [knob.options.get(name) for name in ("min", "max")]
+        return next(item for item in [*limits, value + 1] if item is not None and item != value)
     allowed = choices_of(knob, registry().choices)
     if allowed is not None:
         others = [choice for choice in allowed if choice != value]
