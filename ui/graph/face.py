@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from studio.catalogue import Catalogue
-from studio.document import Content
 from studio.graph import Node
+from studio.reading import Reading
 from studio.spec import InputSpec, KnobSpec, NodeSpec, OutputSpec
 from studio.types import ANY, Json
 from ui.graph.layout import MAX_WIDTH, MIN_WIDTH, WIDTH, Layout, RowKind, node_layout
-
-MAX_NESTING = 32
 
 
 @dataclass(frozen=True)
@@ -78,22 +75,19 @@ def width_of(node: Node) -> float:
     return min(MAX_WIDTH, max(MIN_WIDTH, float(width)))
 
 
-def face_of(
-    node: Node, content: Content, catalogue: Catalogue, fed: Iterable[str] = (), used: Iterable[str] = ()
-) -> Face:
+def face_of(node: Node, reading: Reading, fed: Iterable[str] = (), used: Iterable[str] = ()) -> Face:
     """What `node` shows.
 
     Args:
-        node: A node of `content`.
-        content: The document, for its definitions.
-        catalogue: The node types that are known.
+        node: A node of the document that is read.
+        reading: Document and catalogue.
         fed: Names of its sockets at which wires end; a placeholder shows them as inputs.
         used: Names of its sockets at which wires start.
     """
     if node.is_subgraph:
-        face = _subgraph(node, content, catalogue)
+        face = _subgraph(node, reading)
     else:
-        spec = catalogue.specs.get(node.type)
+        spec = reading.catalogue.specs.get(node.type)
         face = (
             _placeholder(node, spec) if spec is None or spec.version != node.version else _known(node, spec)
         )
@@ -149,38 +143,13 @@ def _guessed(name: str, value: Json) -> KnobSpec:
     return KnobSpec(name, "json", value)
 
 
-def _subgraph(node: Node, content: Content, catalogue: Catalogue) -> Face:
-    definition = content.graphs.get(node.type)
-    if definition is None:
+def _subgraph(node: Node, reading: Reading) -> Face:
+    spec = reading.spec(node)
+    if spec is None:
         missing = f"This document has no definition named “{node.type}”."
         return replace(_placeholder(node, None), doc=missing, missing=missing)
-    face = definition.interface
-    knobs = (_exposed(node.type, knob.name, content, catalogue) for knob in face.knobs)
-    return Face(
-        title=node.title or definition.title or words(node.type).capitalize(),
-        doc="A graph of its own; double-click to enter.",
-        inputs=tuple(InputSpec(item.name, item.type, item.many, item.optional) for item in face.inputs),
-        outputs=tuple(OutputSpec(item.name, item.type, item.many) for item in face.outputs),
-        knobs=tuple(knob for knob in knobs if knob is not None),
-        subgraph=True,
-    )
-
-
-def _exposed(graph: str, name: str, content: Content, catalogue: Catalogue) -> KnobSpec | None:
-    """The inner knob that a definition shows as `name`, with the inner node's value as its default."""
-    shown = name
-    for _ in range(MAX_NESTING):
-        definition = content.graphs.get(graph)
-        found = definition and next((item for item in definition.interface.knobs if item.name == name), None)
-        inner = definition.nodes.get(found.node) if definition and found else None
-        if found is None or inner is None:
-            return None
-        if not inner.is_subgraph:
-            spec = catalogue.specs.get(inner.type)
-            knob = spec.knob(found.knob) if spec else None
-            return replace(knob, name=shown, default=value_of(inner, knob)) if knob else None
-        graph, name = inner.type, found.knob
-    return None
+    doc = "A graph of its own inside this node."
+    return replace(_known(node, spec), doc=doc, subgraph=True)
 
 
 def _with_strays(face: Face, fed: Iterable[str], used: Iterable[str]) -> Face:

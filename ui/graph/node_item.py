@@ -1,0 +1,83 @@
+"""A node in the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from ui.graph.layout import Box, Part
+from ui.graph.painter import Sight, paint_node
+
+Wanted = Callable[["NodeItem"], "frozenset[Part] | None"]
+REACH = 9.0
+"""How far rings and sockets reach out of the node."""
+
+
+class NodeItem(QGraphicsItem):
+    """Paints one node; the view handles its gestures. Kept alive by the scene's dict, not by Qt.
+
+    Args:
+        sight: What to paint.
+        wanted: Tells, when painting, which of its sockets a wire being drawn may end at.
+    """
+
+    def __init__(self, sight: Sight, wanted: Wanted) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.sight = sight
+        self.setPos(*sight.node.pos)
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self.sight.node.id
+
+    def show_sight(self, sight: Sight) -> None:
+        """Draw the node as `sight` has it from now on."""
+        if sight.layout[:2] != self.sight.layout[:2]:
+            self.prepareGeometryChange()
+        self.sight = sight
+        if self.pos() != QPointF(*sight.node.pos):
+            self.setPos(*sight.node.pos)
+        self.update()
+
+    def box(self) -> Box:
+        """Where the node lies in the scene."""
+        x, y = self.sight.node.pos
+        return Box(x, y, self.sight.layout.width, self.sight.layout.height)
+
+    def socket_pos(self, name: str, *, output: bool) -> QPointF:
+        """Where a wire at that socket ends, in the scene."""
+        x, y = self.sight.layout.socket(name, output=output)
+        left, top = self.sight.node.pos
+        return QPointF(left + x, top + y)
+
+    def part_at(self, scene_pos: QPointF) -> Part | None:
+        """What of the node lies at a point of the scene."""
+        left, top = self.sight.node.pos
+        return self.sight.layout.part_at(scene_pos.x() - left, scene_pos.y() - top)
+
+    def field_rect(self, knob: str) -> QRectF:
+        """Where a knob's field lies in the scene."""
+        return QRectF(*self.sight.layout.knobs[knob]).translated(*self.sight.node.pos)
+
+    def boundingRect(self) -> QRectF:
+        layout = self.sight.layout
+        return QRectF(-REACH, -REACH, layout.width + 2 * REACH, layout.height + 2 * REACH)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        scale = option.levelOfDetailFromTransform(painter.worldTransform())
+        self.sight.wanted = self._wanted(self)
+        paint_node(painter, self.sight, scale)
+
+
+def picture_ratio(shows: bool, picture_size: tuple[int, int] | None) -> float:
+    """Height by width of the room for a picture; 0 where there is none to show."""
+    if picture_size is not None and picture_size[0] > 0:
+        return picture_size[1] / picture_size[0]
+    return 0.62 if shows else 0.0

@@ -1,0 +1,424 @@
+"""The scene: one graph of a document, projected. It changes nothing but its own picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QObject, QRectF, Signal
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene
+
+from studio.document import Content
+from studio.edits import Edit
+from studio.graph import ROOT, Graph, Node, Socket
+from studio.reading import Reading, fits
+from studio.validate import wire_refusal
+from ui.graph.face import face_of, width_of
+from ui.graph.layout import Box, Part, bounds_of
+from ui.graph.node_item import NodeItem, picture_ratio
+from ui.graph.painter import PLAIN, Sight
+from ui.graph.remarks import FrameItem, NoteItem
+from ui.graph.status import GraphStatus
+from ui.graph.touched import Touched, touched
+from ui.graph.wire_item import WireItem
+from ui.graph.wiring import Wiring
+from ui.undo import Editing
+
+EDGE = 4000.0
+"""Room around the outermost nodes that the view may be moved to."""
+
+
+class GraphScene(QGraphicsScene):
+    """Shows one graph of a document and follows its edits. GUI thread.
+
+    Args:
+        editing: The document; the scene never changes it but through `Editing.apply`.
+        status: View state of its nodes.
+        graph: Name of the graph; the root by default.
+        prefix: Address of the subgraph node through which it is seen (``sub/``); empty for the root.
+    """
+
+    selection_changed = Signal(list)
+    repainted = Signal(QRectF)
+    """A region changed; for views that paint from afar, past the items."""
+
+    def __init__(
+        self,
+        editing: Editing,
+        status: GraphStatus,
+        graph: str = ROOT,
+        prefix: str = "",
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.editing = editing
+        self.status = status
+        self.name = graph
+        self.prefix = prefix
+        self.nodes: dict[str, NodeItem] = {}
+        self.wires: dict[Socket, WireItem] = {}
+        self.frames: dict[str, FrameItem] = {}
+        self.notes: dict[str, NoteItem] = {}
+        self.wiring = Wiring()
+        self._selected: dict[str, None] = {}
+        self._focus = ""
+        self._hover: tuple[str, Part] | None = None
+        self._edited: tuple[str, str] | None = None
+        self._wanted: tuple[Socket, bool] | None = None
+        self._wanted_parts: dict[str, frozenset[Part]] = {}
+        self._off: frozenset[str] = frozenset()
+        self._reading: Reading | None = None
+        self._top = 0.0
+        editing.changed.connect(self._on_edit)
+        status.catalogue_changed.connect(self._on_catalogue)
+        status.node_changed.connect(self._on_status)
+        status.problems_changed.connect(self._on_problems)
+        self._rebuild()
+
+    # What is shown
+
+    @property
+    def content(self) -> Content:
+        """The document as it is now."""
+        return self.editing.content
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as it is now; empty once it is gone from the document."""
+        return self.content.graphs.get(self.name) or Graph()
+
+    @property
+    def reading(self) -> Reading:
+        """Types of the sockets as they are now."""
+        if self._reading is None or self._reading.content is not self.content:
+            self._reading = Reading(self.content, self.status.catalogue)
+        return self._reading
+
+    def address(self, node: str) -> str:
+        """The address of a node of this graph."""
+        return self.prefix + node
+
+    def wire_colour(self, wire_type: str) -> str:
+        """Colour of a wire type."""
+        return self.status.catalogue.wires.get(wire_type, PLAIN).colour
+
+    def nodes_box(self, nodes: Iterable[str] | None = None) -> QRectF:
+        """The rectangle around some nodes; around everything by default."""
+        items = self.nodes.values() if nodes is None else [self.nodes[node] for node in nodes]
+        boxes = [item.box() for item in items]
+        if nodes is None:
+            boxes += [Box(*item.frame.rect) for item in self.frames.values()]
+            boxes += [Box(*item.note.rect) for item in self.notes.values()]
+        box = bounds_of(boxes)
+        return QRectF(*box) if box else QRectF()
+
+    # Selection, focus, hover: view state
+
+    @property
+    def selected(self) -> list[str]:
+        """Ids of the selected nodes, in the order they were selected."""
+        return list(self._selected)
+
+    def select(self, nodes: Iterable[str]) -> None:
+        """Select these nodes and no others."""
+        wanted = dict.fromkeys(node for node in nodes if node in self.nodes)
+        if wanted.keys() == self._selected.keys():
+            return
+        changed = wanted.keys() ^ self._selected.keys()
+        self._selected = wanted
+        for node in changed:
+            self._look_again(node)
+            for target in self.wiring.touching(node):
+                self._colour(target)
+        self.selection_changed.emit(self.selected)
+
+    @property
+    def focused(self) -> str:
+        """The node the keyboard is at; empty for none."""
+        return self._focus if self._focus in self.nodes else ""
+
+    def focus(self, node: str) -> None:
+        """Take the keyboard to a node; ``""`` takes it nowhere."""
+        old, self._focus = self._focus, node
+        for each in {old, node}:
+            self._look_again(each)
+
+    def hover(self, node: str, part: Part | None) -> None:
+        """Draw a part as the one under the mouse; None for no part."""
+        new = (node, part) if part is not None else None
+        if new == self._hover:
+            return
+        old, self._hover = self._hover, new
+        for each in {place[0] for place in (old, new) if place}:
+            self._look_again(each)
+
+    def mark_edited(self, node: str, knob: str) -> None:
+        """Leave a knob's field blank, since an editor lies over it; ``""`` for none."""
+        old = self._edited
+        self._edited = (node, knob) if knob else None
+        for each in {place[0] for place in (old, self._edited) if place}:
+            self._look_again(each)
+
+    def raise_node(self, node: str) -> None:
+        """Draw a node above all others."""
+        self._top += 1e-3
+        self.nodes[node].setZValue(self._top)
+
+    # Wires being drawn
+
+    def refusal(self, source: Socket, target: Socket) -> str | None:
+        """Why no wire can go from `source` to `target`, as a sentence; None if it can."""
+        return wire_refusal(self.content, self.status.catalogue, self.name, source, target)
+
+    def want(self, fixed: Socket | None, *, output: bool = False) -> None:
+        """Point out the sockets at which a wire from `fixed` may end; None ends it.
+
+        Args:
+            fixed: The end that is there already.
+            output: `fixed` is an output.
+        """
+        self._wanted = (fixed, output) if fixed is not None else None
+        self._wanted_parts.clear()
+        self.update()
+
+    def wire_type(self, socket: Socket, *, output: bool) -> str:
+        """Wire type of a socket, of what comes through it where it takes anything."""
+        reading = self.reading
+        found = reading.output_type(self.name, socket) if output else reading.input_type(self.name, socket)
+        return found or "any"
+
+    def wanted_parts(self, item: NodeItem) -> frozenset[Part] | None:
+        """The sockets of a node that are pointed out; None while no wire is drawn."""
+        if self._wanted is None:
+            return None
+        if item.id not in self._wanted_parts:
+            self._wanted_parts[item.id] = self._matching(item, *self._wanted)
+        return self._wanted_parts[item.id]
+
+    def _matching(self, item: NodeItem, fixed: Socket, output: bool) -> frozenset[Part]:
+        face, here = item.sight.face, self.wire_type(fixed, output=output)
+        if item.id == fixed.node or face.missing:
+            return frozenset()
+        if not output:
+            given = (
+                (one.name, self.wire_type(Socket(item.id, one.name), output=True)) for one in face.outputs
+            )
+            return frozenset(Part("output", name) for name, wire_type in given if fits(wire_type, here))
+        inputs = [Part("input", one.name) for one in face.inputs if fits(here, one.type)]
+        knobs = [Part("knob_socket", knob.name) for knob in face.knobs if knob.wire and fits(here, knob.wire)]
+        return frozenset(inputs + knobs)
+
+    # Following the document
+
+    def _on_edit(self, edit: Edit, before: Content, after: Content) -> None:
+        found = touched(edit, self.name)
+        if found.everything or self.name not in after.graphs:
+            self._rebuild()
+            return
+        self._follow_frames(found, before)
+        if found.subgraphs:
+            found.nodes.update(key for key, item in self.nodes.items() if item.sight.node.is_subgraph)
+        self._follow_wires(found)
+        self._follow_nodes(found)
+        self._follow_notes(found)
+        if found.nodes or found.frames or found.notes or found.moved:
+            self._grow()
+
+    def _follow_wires(self, found: Touched) -> None:
+        sources = self.graph.wires
+        for target in found.wires:
+            source, old = sources.get(target), self.wiring.sources.get(target)
+            if source == old:
+                continue
+            self.wiring.put(target, source)
+            found.nodes.update(end.node for end in (target, source, old) if end)
+            self._take_wire(target)
+            if source is not None:
+                self._put_wire(target, source)
+        if found.wires:
+            # What comes out of a node that passes anything on may now be of another type.
+            for target, source in self.wiring.sources.items():
+                item = self.nodes.get(source.node)
+                if item and item.sight.face.type_of(source.name, output=True) == "any":
+                    self._colour(target)
+
+    def _follow_nodes(self, found: Touched) -> None:
+        nodes = self.graph.nodes
+        gone = [node for node in found.nodes if node not in nodes and node in self.nodes]
+        for node in gone:
+            self._take_node(node)
+        for node in found.nodes - set(gone):
+            if node in nodes:
+                self._put_node(nodes[node])
+        for node in found.moved - found.nodes:
+            self._move_node(nodes[node])
+        for target in {wire for node in found.nodes | found.moved for wire in self.wiring.touching(node)}:
+            self._route(target)
+        if gone and any(node in self._selected for node in gone):
+            self.select([node for node in self._selected if node in nodes])
+
+    def _follow_frames(self, found: Touched, before: Content) -> None:
+        for key in found.frames:
+            frame = self.content.frames.get(key)
+            for one in (frame, before.frames.get(key)):
+                found.nodes.update(node for node in one.nodes if node in self.nodes) if one else None
+            if frame is None or frame.graph != self.name:
+                self._drop(self.frames.pop(key, None))
+            elif key in self.frames:
+                self.frames[key].show_frame(frame)
+            else:
+                self.frames[key] = FrameItem(frame)
+                self.addItem(self.frames[key])
+        if found.frames:
+            off = (item.frame.nodes for item in self.frames.values() if not item.frame.on)
+            self._off = frozenset(node for nodes in off for node in nodes)
+            self.repainted.emit(self.sceneRect())
+
+    def _follow_notes(self, found: Touched) -> None:
+        for key in found.notes:
+            note = self.content.notes.get(key)
+            if note is None or note.graph != self.name:
+                self._drop(self.notes.pop(key, None))
+            elif key in self.notes:
+                self.notes[key].show_note(note)
+            else:
+                self.notes[key] = NoteItem(note)
+                self.addItem(self.notes[key])
+            self.repainted.emit(self.sceneRect())
+
+    def _rebuild(self) -> None:
+        for item in (*self.nodes.values(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
+            self._drop(item)
+        self.nodes, self.wires, self.frames, self.notes = {}, {}, {}, {}
+        graph = self.graph
+        self.wiring = Wiring(graph.wires)
+        everything = Touched(frames=set(self.content.frames), notes=set(self.content.notes))
+        self._follow_frames(everything, self.content)
+        self._follow_notes(everything)
+        for node in graph.nodes.values():
+            self._put_node(node)
+        for target, source in graph.wires.items():
+            self._put_wire(target, source)
+        self._grow()
+        self.select([node for node in self._selected if node in self.nodes])
+        self.repainted.emit(self.sceneRect())
+
+    def _on_catalogue(self) -> None:
+        self._reading = None
+        for node in self.graph.nodes.values():
+            self._put_node(node)
+        for target in self.wires:
+            self._route(target)
+
+    def _on_problems(self) -> None:
+        for node, item in self.nodes.items():
+            if item.sight.problems != self.status.problems_of(self.name, node):
+                self._look_again(node)
+
+    def _on_status(self, address: str) -> None:
+        node = address.removeprefix(self.prefix)
+        if address.startswith(self.prefix) and node in self.nodes:
+            self._look_again(node)
+
+    # One item at a time
+
+    def _sight(self, node: Node) -> Sight:
+        fed, used = self.wiring.fed(node.id), self.wiring.used(node.id)
+        face = face_of(node, self.reading, sorted(fed), sorted(used))
+        status = self.status.node(self.address(node.id))
+        problems = self.status.problems_of(self.name, node.id)
+        size = status.picture.size().toTuple() if status.picture is not None else None
+        hovered, edited = self._hover, self._edited
+        return Sight(
+            node=node,
+            face=face,
+            layout=face.layout(width_of(node), picture_ratio(face.shows, size)),
+            wires=self.status.catalogue.wires,
+            status=status,
+            problems=problems,
+            fed=fed,
+            used=used,
+            selected=node.id in self._selected,
+            focused=node.id == self._focus,
+            hover=hovered[1] if hovered and hovered[0] == node.id else None,
+            edited=edited[1] if edited and edited[0] == node.id else "",
+            framed_off=node.id in self._off,
+            blamed=frozenset(problem.socket for problem in problems if problem.socket),
+        )
+
+    def _put_node(self, node: Node) -> None:
+        sight = self._sight(node)
+        item = self.nodes.get(node.id)
+        if item is None:
+            self.nodes[node.id] = item = NodeItem(sight, self.wanted_parts)
+            self.addItem(item)
+            if self._top:
+                self.raise_node(node.id)
+        else:
+            self.repainted.emit(QRectF(*item.box()))
+            item.show_sight(sight)
+        self.repainted.emit(QRectF(*item.box()))
+
+    def _look_again(self, node: str) -> None:
+        """Draw a node anew; if it has grown or shrunk, its wires too."""
+        item = self.nodes.get(node)
+        if item is None:
+            return
+        old = item.sight.layout
+        self._put_node(item.sight.node)
+        if item.sight.layout != old:
+            for target in self.wiring.touching(node):
+                self._route(target)
+
+    def _move_node(self, node: Node) -> None:
+        item = self.nodes[node.id]
+        self.repainted.emit(QRectF(*item.box()))
+        item.sight.node = node
+        item.setPos(*node.pos)
+        self.repainted.emit(QRectF(*item.box()))
+
+    def _take_node(self, node: str) -> None:
+        self.repainted.emit(QRectF(*self.nodes[node].box()))
+        self._drop(self.nodes.pop(node))
+
+    def _put_wire(self, target: Socket, source: Socket) -> None:
+        item = WireItem(target, source)
+        self.wires[target] = item
+        self._route(target)
+        self.addItem(item)
+
+    def _take_wire(self, target: Socket) -> None:
+        self._drop(self.wires.pop(target, None))
+
+    def _drop(self, item: QGraphicsItem | None) -> None:
+        if item is not None:
+            self.removeItem(item)
+
+    def _route(self, target: Socket) -> None:
+        item = self.wires.get(target)
+        if item is None:
+            return
+        start, end = self.nodes.get(item.source.node), self.nodes.get(target.node)
+        # A definition's own sockets have no node here; their wires show once definitions are entered.
+        item.setVisible(start is not None and end is not None)
+        if start is not None and end is not None:
+            item.route(
+                start.socket_pos(item.source.name, output=True), end.socket_pos(target.name, output=False)
+            )
+            self._colour(target)
+
+    def _colour(self, target: Socket) -> None:
+        item = self.wires.get(target)
+        if item is None:
+            return
+        ends = [self.nodes[node].sight for node in (item.source.node, target.node) if node in self.nodes]
+        item.set_look(
+            self.wire_colour(self.wire_type(item.source, output=True)),
+            dim=any(sight.muted for sight in ends),
+            strong=any(sight.selected for sight in ends),
+        )
+
+    def _grow(self) -> None:
+        """Keep room around the nodes, so that scroll bars do not stop short of it; never shrink it."""
+        box = self.nodes_box().adjusted(-EDGE, -EDGE, EDGE, EDGE)
+        if not self.sceneRect().contains(box):
+            self.setSceneRect(self.sceneRect().united(box))
