@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from studio.files import workflow
+from studio.validate import validate
 from tests.laws.everything import registry
 from tests.tutorial import write_package
 
@@ -42,6 +45,17 @@ def test_the_tutorials_package_is_found() -> None:
     assert found.specs["dusk/evening"].input("keep").optional  # type: ignore[union-attr]
     assert found.upgrade("dusk/evening", 1, {"lights": 7, "seed": 0}) == (2, {"lamps": 7, "seed": 0})
     assert [problem.title for problem in found.problems if "dusk" in problem.title] == []
+
+
+def test_the_workflow_that_the_page_shows_opens(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "workflows.md").read_text("utf-8")
+    text = re.findall(r"^```json file=\S+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    path = tmp_path / "example.json"
+    path.write_text(text, "utf-8")
+    loaded = workflow.load(path)
+    assert loaded.problems == []
+    assert validate(loaded.content, registry().catalogue()) == []
+    assert json.loads(text) | {"app": 0} == workflow.to_json(loaded.content) | {"app": 0}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
