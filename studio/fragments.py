@@ -138,11 +138,14 @@ def _parsed(fragment: str) -> Content:
         data = strict_json.read(fragment.encode("utf-8", "replace"), lambda _: None)
         if not isinstance(data, dict) or data.get(MARK, "fragment") != "fragment":
             raise FileError("It is no fragment.")
-        return workflow.from_json(data)
+        part = workflow.from_json(data)
     except FileError as error:
         raise EditError(
             "What was copied is no part of a workflow.", "Copy nodes of Latent Studio first."
         ) from error
+    frames = {key: frame for key, frame in part.frames.items() if frame.graph == ROOT}
+    notes = {key: note for key, note in part.notes.items() if note.graph == ROOT}
+    return replace(part, frames=frames, notes=notes)
 
 
 def _definitions(content: Content, nodes: Iterable[Node]) -> dict[str, Graph]:
@@ -164,25 +167,19 @@ def _carry_definitions(content: Content, part: Content) -> tuple[list[Edit], dic
     of the same name and another meaning gets a new name.
     """
     carried = _definitions(part, part.root.nodes.values())
-    other = {
-        name for name, graph in carried.items() if name in content.graphs and content.graphs[name] != graph
-    }
-    while more := {
-        name
-        for name, graph in carried.items()
-        if name in content.graphs and name not in other and any(n.type in other for n in graph.nodes.values())
-    }:
+    here = {name for name in carried if name in content.graphs}
+    other = {name for name in here if content.graphs[name] != carried[name]}
+    while more := {name for name in here - other if not other.isdisjoint(_types(carried[name], {}))}:
         other |= more
     free = _FreeNames({**content.graphs, **carried})
     names = {name: free.take(name) for name in sorted(other)}
     edits: list[Edit] = []
     for name, graph in carried.items():
-        if name in content.graphs and name not in other:
+        if name in here and name not in other:
             continue
-        nodes = {
-            key: replace(node, type=names.get(node.type, node.type)) for key, node in graph.nodes.items()
-        }
-        edits.append(PutDefinition(names.get(name, name), replace(graph, nodes=nodes)))
+        nodes = graph.nodes.items()
+        renamed = {key: replace(node, type=names.get(node.type, node.type)) for key, node in nodes}
+        edits.append(PutDefinition(names.get(name, name), replace(graph, nodes=renamed)))
     return edits, names
 
 
@@ -210,15 +207,13 @@ def _surroundings(
     edits: list[Edit] = []
     free = _FreeNames(content.frames)
     for frame in part.frames.values():
-        nodes = tuple(renamed[key] for key in frame.nodes if key in renamed)
-        moved: Frame = replace(
-            frame, id=free.take(frame.id), graph=graph, nodes=nodes, rect=_shifted(frame, by)
-        )
-        edits.append(PutFrame(moved.id, moved))
+        key, rect = free.take(frame.id), _shifted(frame, by)
+        nodes = tuple(renamed[node] for node in frame.nodes if node in renamed)
+        edits.append(PutFrame(key, replace(frame, id=key, graph=graph, nodes=nodes, rect=rect)))
     free = _FreeNames(content.notes)
     for note in part.notes.values():
-        placed: Note = replace(note, id=free.take(note.id), graph=graph, rect=_shifted(note, by))
-        edits.append(PutNote(placed.id, placed))
+        key, rect = free.take(note.id), _shifted(note, by)
+        edits.append(PutNote(key, replace(note, id=key, graph=graph, rect=rect)))
     return edits
 
 
