@@ -12,9 +12,11 @@ import hashlib
 import itertools
 import logging
 import os
+import shutil
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,37 +69,43 @@ class DiskTier:
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return f"{self._entries}{os.sep}{name[:2]}{os.sep}{name[2:]}.entry"
 
-    def exists(self, key: str) -> bool:
-        """Say whether there is a file; whether it is sound, `about` tells."""
+    def used_ns(self, key: str) -> int | None:
+        """Return when the entry was last written or used; None if there is none. It may be damaged."""
         try:
-            os.stat(self.path(key))
+            return os.stat(self.path(key)).st_mtime_ns
         except OSError:
-            return False
-        return True
+            return None
 
     def about(self, key: str) -> Json:
         """Return what the writer said about an entry, from its head alone; None if there is none."""
         path = self.path(key)
-        try:
+        with self._miss(path):
             return entry.read_head(path, key).about
-        except ValueError:
-            self._unlink(path)
-        except OSError:
-            self._unlink_odd(path)
         return None
 
     def load(self, key: str) -> tuple[Json, Encoded] | None:
         """Return what was said about an entry, and its content, checked; None if there is none."""
         path = self.path(key)
-        try:
-            head, encoded = entry.read(path, key)
-        except ValueError:
-            self._unlink(path)
-        except OSError:
-            self._unlink_odd(path)
-        else:
+        with self._miss(path):
+            head, encoded = entry.read(path, key, self.limit_bytes)
             return head.about, encoded
         return None
+
+    @contextlib.contextmanager
+    def _miss(self, path: str) -> Iterator[None]:
+        """Turn what is wrong with a file into a miss; what is no entry of ours is taken away."""
+        try:
+            yield
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            self._unlink(path)
+        except MemoryError:
+            _log.warning("There is not enough memory to load %s; it is computed again.", path)
+        except OSError:
+            # Links are refused when opening; whatever else cannot be read may be read by others.
+            if os.path.islink(path):
+                self._unlink(path)
 
     def store(self, key: str, about: Json, encoded: Encoded) -> bool:
         """Write an entry in place of any before; say whether it is there now. Never raises for the disk."""
@@ -112,9 +120,13 @@ class DiskTier:
             return False
         if self._total is None:
             self._count()
+        before = self._size(key)
         try:
-            before = self._size(key)
-            self._write(self.path(key), pieces)
+            try:
+                self._write(self.path(key), pieces)
+            except FileNotFoundError:
+                # Someone took the folder or the temporary file away meanwhile; both are made anew.
+                self._write(self.path(key), pieces)
         except OSError as error:
             self._fail(error)
             return False
@@ -138,7 +150,7 @@ class DiskTier:
     def clear(self) -> None:
         """Take every entry away that is there now."""
         for file in self._files():
-            self._unlink(file.path)
+            self._remove_file(file.path)
         self._count()
 
     def _size(self, key: str) -> int | None:
@@ -186,22 +198,26 @@ class DiskTier:
 
     def _trim(self) -> None:
         """Count anew, and if that is over the cap, take away what was used longest ago."""
-        if self._count()[0] <= self.limit_bytes:
+        files = self._files()
+        nbytes, entries = self._counted(files)
+        if nbytes <= self.limit_bytes:
             return
-        files = sorted(self._files(), key=lambda file: file.used_ns)
-        total = sum(file.nbytes for file in files)
-        for file in files:
-            if total <= self.limit_bytes * TRIM_TO:
+        self._sweep()
+        for file in sorted(files, key=lambda file: file.used_ns):
+            if nbytes <= self.limit_bytes * TRIM_TO:
                 break
-            if _used_since(file):
-                continue
-            self._unlink(file.path)
-            total -= file.nbytes
-        self._count()
+            if not _used_since(file):
+                self._remove_file(file.path)
+                nbytes -= file.nbytes
+                entries -= 1
+        with self._lock:
+            self._total = (nbytes, entries)
 
     def _count(self) -> tuple[int, int]:
         self._sweep()
-        files = self._files()
+        return self._counted(self._files())
+
+    def _counted(self, files: list[_File]) -> tuple[int, int]:
         total = (sum(file.nbytes for file in files), len(files))
         with self._lock:
             self._total = total
@@ -227,20 +243,24 @@ class DiskTier:
                     os.unlink(item.path)
 
     def _unlink(self, path: str) -> None:
-        """Take a file away; if another process was faster or still has it open, leave it at that."""
+        """Take away what lies at `path`, and count that."""
         try:
             nbytes = _blocks(os.stat(path, follow_symlinks=False).st_size)
-            os.unlink(path)
         except OSError:
             return
-        with self._lock:
-            if self._total is not None:
-                self._total = (max(0, self._total[0] - nbytes), max(0, self._total[1] - 1))
+        if self._remove_file(path):
+            with self._lock:
+                if self._total is not None:
+                    self._total = (max(0, self._total[0] - nbytes), max(0, self._total[1] - 1))
 
-    def _unlink_odd(self, path: str) -> None:
-        """Take a link away, which is no file to read; whatever else cannot be opened stays."""
-        if os.path.islink(path):
-            self._unlink(path)
+    def _remove_file(self, path: str) -> bool:
+        """Unlink; if another process was faster, or still has it open on Windows, leave it at that."""
+        try:
+            os.unlink(path)
+        except OSError:
+            # Nothing of ours makes a folder under such a name, yet one would be in the way for ever.
+            shutil.rmtree(path, ignore_errors=True)
+        return not os.path.lexists(path)
 
 
 def _blocks(nbytes: int) -> int:

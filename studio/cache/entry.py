@@ -88,7 +88,7 @@ def read_head(path: Path | str, key: str) -> Head:
         os.close(file)
 
 
-def read(path: Path | str, key: str) -> tuple[Head, Encoded]:
+def read(path: Path | str, key: str, max_bytes: int) -> tuple[Head, Encoded]:
     """Read and check the whole entry; its buffers are writable views of one block of memory.
 
     Raises:
@@ -98,6 +98,8 @@ def read(path: Path | str, key: str) -> tuple[Head, Encoded]:
     file = os.open(path, _READ)
     try:
         head = _head(file, key)
+        if head.body_bytes > max_bytes:
+            raise ValueError("longer than the cache may hold")
         body = _read_body(file, head)
     finally:
         os.close(file)
@@ -136,7 +138,7 @@ def _head(file: int, key: str) -> Head:
 
 def _read_body(file: int, head: Head) -> memoryview:
     # Memory that numpy leaves unset: the file itself bounds it, for its length was compared with the head.
-    body = memoryview(np.empty(head.body_bytes, np.uint8))
+    body = np.empty(head.body_bytes, np.uint8).data
     os.lseek(file, head.start, os.SEEK_SET)
     done = 0
     with open(file, "rb", buffering=0, closefd=False) as stream:

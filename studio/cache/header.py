@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, cast
@@ -87,7 +88,9 @@ def from_json(data: Json) -> Header:
         ValueError: It did not write this.
     """
     match data:
-        case {"outputs": dict(outputs), "seconds": int() | float() as seconds, "nbytes": int(nbytes)}:
+        case {"outputs": dict(outputs), "seconds": int() | float() as seconds, "nbytes": int(nbytes)} if (
+            seconds >= 0 and math.isfinite(seconds) and nbytes >= 0
+        ):
             return Header(
                 {name: _from_json(known) for name, known in outputs.items()}, float(seconds), nbytes
             )
@@ -98,11 +101,13 @@ def from_json(data: Json) -> Header:
 def _from_json(known: Json) -> OutputHeader:
     if not isinstance(known, dict):
         raise ValueError("no header of an output")
-    elements = known.get("elements")
-    if isinstance(elements, list):
-        return OutputHeader(elements=tuple(str(item) for item in elements))
-    if "value" not in known:
-        return OutputHeader()
+    match known:
+        case {"elements": list(elements)}:
+            return OutputHeader(elements=tuple(str(item) for item in elements))
+        case {"value": _}:
+            pass
+        case _:
+            return OutputHeader()
     value = codec.decode(known["value"], ())
     if not isinstance(value, (bool, int, float, str)):
         raise ValueError("a header holds no such value")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -11,14 +10,13 @@ from studio.cache import codec, header
 from studio.cache.disk import DiskTier
 from studio.cache.header import ABSENT, Header, OutputHeader
 from studio.cache.ram import RamTier
+from studio.cache.records import Records
 from studio.cache.writer import Pending, Writer
 from studio.types import Json
 
 __all__ = ["ABSENT", "Header", "OutputHeader", "Sizes", "Store"]
 
-RECORDS_BUDGET_BYTES = 64 << 20
 KNOWN_HEADERS = 50_000
-_RECORD = "record:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Store:
         self._writer = None if disk is None else Writer(disk)
         self._on_disk: dict[str, Header] = {}
         self._unreadable: set[str] = set()
-        self._records: RamTier[Json] = RamTier(RECORDS_BUDGET_BYTES)
+        self._records = Records(disk, self._writer)
 
     def header(self, key: str) -> Header | None:
         """Say what is cached under `key` without loading it; None if nothing is.
@@ -85,7 +83,7 @@ class Store:
         if pending is not None:
             return cast("_Call", pending.value).header
         known = self._on_disk.get(key)
-        if known is not None and not self._disk.exists(key):
+        if known is not None and self._disk.used_ns(key) is None:
             known = None
             self._on_disk.pop(key, None)
         elif known is None and key not in self._unreadable:
@@ -131,8 +129,9 @@ class Store:
         try:
             known = header.from_json(about)
             outputs = codec.decode(encoded.header, encoded.buffers)
-            if not isinstance(outputs, dict):
-                raise ValueError("no outputs by name")
+            if not isinstance(outputs, dict) or outputs.keys() != known.outputs.keys():
+                raise ValueError("not the outputs that the head names")
+            nbytes = codec.nbytes(outputs)
         except codec.UnknownNameError:
             # Another process may have the package that this one lacks: the file stays, for it.
             self._unreadable.add(key)
@@ -142,17 +141,20 @@ class Store:
             self.forget(key)
             return None
         call = _Call(known, cast("dict[str, object]", outputs))
-        self._ram.put(key, call, nbytes=known.nbytes, seconds=known.seconds)
+        self._ram.put(key, call, nbytes=nbytes, seconds=known.seconds)
         return call
 
     def put(self, key: str, outputs: Mapping[str, object], *, seconds: float, keep: bool) -> Header:
         """Hold the outputs of a call that took `seconds`; `keep` writes them to disk as well, later.
+
+        Their numpy arrays are read-only from here on, as they will be when they come from disk.
 
         Raises:
             TypeError: A value cannot be stored; the message is a sentence. Nothing is held then.
         """
         made = header.of(outputs, seconds)
         call = _Call(made, dict(outputs))
+        codec.freeze(call.outputs)
         if keep and self._writer is not None and not self._is_kept(key):
             encoded = codec.encode(call.outputs)
             self._writer.put(key, Pending(call, header.to_json(made), encoded, made.nbytes))
@@ -173,28 +175,12 @@ class Store:
             self._disk.remove(key)
 
     def record(self, name: str) -> Json:
-        """Return the JSON put under `name`, here or by another process; None if there is none."""
-        key = _RECORD + name
-        if self._disk is None or self._writer is None:
-            return self._records.get(key)
-        pending = self._writer.get(key)
-        if pending is not None:
-            return cast("Json", pending.value)
-        found = self._disk.load(key)
-        if found is None:
-            return self._records.get(key)
-        with contextlib.suppress(ValueError):
-            return cast("Json", codec.decode(found[1].header, found[1].buffers))
-        return None
+        """Return a copy of the JSON last put under `name`, here or by another process; None if there is none."""
+        return self._records.get(name)
 
     def put_record(self, name: str, value: Json) -> None:
         """Keep a small piece of JSON under `name`, in memory at once and on disk soon."""
-        key = _RECORD + name
-        encoded = codec.encode(value)
-        nbytes = codec.nbytes(value)
-        self._records.put(key, value, nbytes=nbytes, seconds=0.0)
-        if self._writer is not None:
-            self._writer.put(key, Pending(value, None, encoded, nbytes))
+        self._records.put(name, value)
 
     def sizes(self) -> Sizes:
         """Say how full the cache is; the first call counts the files on disk."""

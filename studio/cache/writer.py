@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -14,6 +16,11 @@ PENDING_LIMIT_BYTES = 1 << 30
 PATIENCE_S = 10.0
 """How long a put waits for a slow disk before its entry is not written at all."""
 TOUCH_EVERY_S = 5.0
+TOUCH_AGAIN_S = 60.0
+"""How long an entry just touched is not touched again."""
+TOUCHED_LIMIT = 50_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +43,8 @@ class Writer:
         self._current: tuple[str, Pending] | None = None
         self._queued_bytes = 0
         self._used: set[str] = set()
+        self._touched_s: dict[str, float] = {}
+        self._touching = threading.Lock()
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -44,6 +53,8 @@ class Writer:
         with self._change:
             self._discard(key)
             room = self._change.wait_for(lambda: self._has_room(item.nbytes) or self._closing, PATIENCE_S)
+            if not room:
+                _log.warning("The disk of the cache is too slow; a result is kept in memory only.")
             if not room or self._closing:
                 return False
             self._discard(key)
@@ -65,7 +76,7 @@ class Writer:
     def used(self, key: str) -> None:
         """Note that an entry was used; written down within seconds. Cheap."""
         self._used.add(key)
-        if self._thread is None:
+        if self._thread is None and not self._closing:
             with self._change:
                 self._start()
 
@@ -125,9 +136,10 @@ class Writer:
                     key, item = next(iter(self._queue.items()))
                     self._current = (key, item)
                     self._discard(key)
+            # First, so that what was used lately is not trimmed to make room.
+            self._touch()
             if self._current is not None:
                 self._write(*self._current)
-            self._touch()
 
     def _write(self, key: str, item: Pending) -> None:
         try:
@@ -138,6 +150,13 @@ class Writer:
                 self._change.notify_all()
 
     def _touch(self) -> None:
-        used, self._used = self._used, set()
-        for key in used:
-            self._disk.touch(key)
+        with self._touching:
+            now_s = time.monotonic()
+            if len(self._touched_s) > TOUCHED_LIMIT:
+                self._touched_s.clear()
+            # Other threads add meanwhile, so no iteration.
+            while self._used:
+                key = self._used.pop()
+                if now_s - self._touched_s.get(key, -TOUCH_AGAIN_S) >= TOUCH_AGAIN_S:
+                    self._touched_s[key] = now_s
+                    self._disk.touch(key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from typing import cast
 
 import numpy as np
 import torch
@@ -29,11 +28,12 @@ def to_raw(tensor: torch.Tensor) -> Raw:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if tensor.layout != torch.strided or tensor.is_meta or dtype not in codec.DTYPE_BYTES:
         raise TypeError(
-            f"A tensor of dtype {dtype}, layout {tensor.layout} on {tensor.device} cannot be stored in the cache."
+            f"A tensor of dtype {dtype}, layout {tensor.layout} on {tensor.device} "
+            "cannot be stored in the cache."
         )
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     flat = plain.reshape(-1).view(torch.uint8).numpy()
-    return Raw(TAG, dtype, tuple(plain.shape), memoryview(cast("bytes", flat)))
+    return Raw(TAG, dtype, tuple(plain.shape), flat.data)
 
 
 def from_raw(raw: Raw) -> torch.Tensor:
