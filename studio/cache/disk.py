@@ -16,7 +16,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class DiskTier:
         return None
 
     @contextlib.contextmanager
-    def _miss(self, path: str) -> Iterator[None]:
+    def _miss(self, path: str) -> Generator[None]:
         """Turn what is wrong with a file into a miss; what is no entry of ours is taken away."""
         try:
             yield

@@ -128,8 +128,11 @@ class Store:
         about, encoded = found
         try:
             known = header.from_json(about)
-            outputs = codec.decode(encoded.header, encoded.buffers)
-            if not isinstance(outputs, dict) or outputs.keys() != known.outputs.keys():
+            decoded = codec.decode(encoded.header, encoded.buffers)
+            if not isinstance(decoded, dict):
+                raise ValueError("no outputs by name")
+            outputs = cast("dict[str, object]", decoded)
+            if outputs.keys() != known.outputs.keys():
                 raise ValueError("not the outputs that the head names")
             nbytes = codec.nbytes(outputs)
         except codec.UnknownNameError:
@@ -140,7 +143,7 @@ class Store:
         except ValueError:
             self.forget(key)
             return None
-        call = _Call(known, cast("dict[str, object]", outputs))
+        call = _Call(known, outputs)
         self._ram.put(key, call, nbytes=nbytes, seconds=known.seconds)
         return call
 
@@ -175,7 +178,7 @@ class Store:
             self._disk.remove(key)
 
     def record(self, name: str) -> Json:
-        """Return a copy of the JSON last put under `name`, here or by another process; None if there is none."""
+        """Return a copy of the JSON last put under `name`, here or by another process; None without one."""
         return self._records.get(name)
 
     def put_record(self, name: str, value: Json) -> None:
