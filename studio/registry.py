@@ -9,11 +9,12 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, cast
 
+from studio.cache import codec
 from studio.catalogue import Catalogue
 from studio.declare import Extension, NodeFunction
 from studio.errors import Problem, StudioError
@@ -125,6 +126,8 @@ class Registry:
                 mark = thing if isinstance(thing, WireType) else getattr(thing, "__wire__", None)
                 if isinstance(mark, WireType):
                     self._put(self.wires, mark.name, mark, f"wire type “{mark.name}”")
+                if isinstance(thing, type) and _is_stored(cast("type[Any]", thing), module):
+                    codec.register_dataclass(cast("type[Any]", thing))
 
     def add_node(self, package: str, function: AnyNode) -> None:
         """Register one node function under its package's name."""
@@ -150,6 +153,13 @@ class Registry:
         )
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _is_stored(cls: type[Any], module: ModuleType) -> bool:
+    """Whether the cache may meet it: a wire type, or a record of the module's own that one may hold."""
+    own = cls.__dict__
+    is_record = is_dataclass(cls) or (issubclass(cls, tuple) and "_fields" in own)
+    return is_record and ("__wire__" in own or cls.__module__ == module.__name__)
 
 
 def core_wires() -> dict[str, WireType]:

@@ -140,6 +140,11 @@ class _Encoder:
 
     def _record(self, record: classes.Record, value: object, depth: int) -> Json:
         tree: list[Json] = ["@", record.name]
+        if self._canonical:
+            part = cast("Json", getattr(value, "key_part", None))
+            if part is not None:
+                # A recipe is the same wherever its file lies.
+                return [*tree, self.tree(part, depth + 1)]
         for name in record.fields:
             tree += [name, self.tree(getattr(value, name), depth + 1)]
         return tree
