@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from studio.cache.disk import DiskTier
 from studio.cache.store import Store
+from studio.errors import StudioError
 from studio.registry import discover
 from studio.worker import memory
 from studio.worker.compute import Compute
 from studio.worker.messages import MAX_BYTES, MessageError, decode, encode
 from studio.worker.outbox import Outbox
+from studio.worker.outputs import disk_tier
 from studio.worker.process import KEY_VARIABLE, Pipe, connect, parse_address
 from studio.worker.protocol import PROTOCOL, EngineReady, Hello, Quit
 from studio.worker.session import Session
@@ -24,7 +25,6 @@ from studio.worker.session import Session
 RUN_GRACE_S = 1.0
 FLUSH_QUIT_S = 20.0
 FLUSH_ORPHAN_S = 2.0
-DISK_LIMIT_BYTES = 20 << 30
 LEAST_RAM_BYTES = 512 << 20
 RAM_SHARE = 4
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     pipe = connect(parse_address(address), bytes.fromhex(os.environ.pop(KEY_VARIABLE)))
     outbox = Outbox(lambda message: _send(pipe, message), "replies")
     outbox.put(Hello(PROTOCOL, os.getpid()))
-    store = Store(ram_budget_bytes(), DiskTier(Path(cache_dir) / "outputs", DISK_LIMIT_BYTES))
+    store = Store(ram_budget_bytes(), disk_tier(Path(cache_dir)))
     session = Session(outbox, store, discover, load)
     asked = _serve(pipe, session)
     # Nothing that a node or a library left running may keep the process: from here on it ends by the clock.
@@ -85,26 +85,26 @@ def ram_budget_bytes() -> int:
 
 
 def load(wish: str) -> Compute:
-    """Load torch, choose a device, and make a weights store for it. Takes seconds the first time."""
+    """Load torch, and make a weights store on the device wished for, or else on the best there is."""
     import torch
 
-    from studio.diffusion import device, preview, tensors
+    from studio.diffusion import device, tensors
     from studio.diffusion.weights import WeightsStore
 
     tensors.register()
-    choice = device.choose(wish)
-    weights = WeightsStore(choice)
+    sentence = ""
+    try:
+        weights = WeightsStore(wish)
+    except StudioError as error:
+        weights = WeightsStore()
+        sentence = f"{error.title} {weights.place.sentence}"
+    place = weights.place
 
     def used_and_total() -> tuple[int, int]:
-        if choice.device == "cuda":
-            free, total = torch.cuda.mem_get_info()
+        if place.device.startswith("cuda"):
+            free, total = torch.cuda.mem_get_info(place.device)
             return total - free, total
         return memory.process_bytes(), memory.machine_bytes()
 
-    return Compute(
-        EngineReady(choice.device, choice.dtype, choice.name, choice.devices, choice.sentence),
-        numerics=lambda: device.numerics(choice),
-        memory=used_and_total,
-        weights=weights,
-        look=preview.look,
-    )
+    ready = EngineReady(place.device, place.dtype, place.name, device.devices(), sentence)
+    return Compute(ready, weights.numerics, used_and_total, weights)

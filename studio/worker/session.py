@@ -85,6 +85,7 @@ class Session:
         self._loaded = False
         self._compute: Compute | None = None
         self._executor: Executor | None = None
+        self._wish = ""
         self._fault = ""
         self._ended = threading.Event()
         self._threads = [
@@ -124,7 +125,10 @@ class Session:
         until = time.monotonic() + grace_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        ended = not any(thread.is_alive() for thread in self._threads)
+        if ended and self._executor is not None:
+            self._executor.close()
+        return ended
 
     # Runs
 
@@ -188,8 +192,15 @@ class Session:
         self._outbox.put(Package(name, catalogue.to_json()))
 
     def _choose(self, device: str) -> None:
+        if self._compute is not None and device == self._wish:
+            self._outbox.put(self._compute.ready)  # nothing is loaded anew for a wish that was granted
+            return
+        self._wish = device
         try:
             compute = self._load(device)
+            older, self._executor = self._executor, None
+            if older is not None:
+                older.close()
             self._executor = Executor(
                 self._registry,
                 self._store,

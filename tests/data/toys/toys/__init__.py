@@ -1,0 +1,117 @@
+"""Nodes that are slow, fail or take the process down: for tests of the engine and of the command line."""
+
+import os
+import signal
+import time
+from typing import Annotated, Literal
+
+import numpy as np
+
+from studio.api import Context, Image, NodeError, Picture, Range, node
+
+
+@node("constant", category="Toys")
+def constant(*, value: Annotated[int, Range(0, 100)] = 1) -> int:
+    """Give a whole number.
+
+    Args:
+        value: The number.
+    """
+    return value
+
+
+@node("slow", category="Toys")
+def slow(
+    ctx: Context,
+    number: int,
+    *,
+    steps: Annotated[int, Range(1, 10_000)] = 3,
+    step_s: Annotated[float, Range(0, 10)] = 0.01,
+) -> Image:
+    """Take a while and give a grey picture.
+
+    Args:
+        number: Its shade, of 255.
+        steps: How many.
+        step_s: How long each takes, in seconds.
+    """
+    for step in range(steps):
+        ctx.progress(step, steps, Picture(1, 1, bytes([step % 256] * 3)))
+        time.sleep(step_s)
+    return np.full((1, 4, 6, 3), number / 255, np.float32)
+
+
+@node("die", category="Toys")
+def die(
+    ctx: Context,
+    number: int,
+    *,
+    how: Literal["kill", "crash", "abort", "exit"] = "kill",
+    unless: str = "",
+) -> int:
+    """End the process that runs it.
+
+    Args:
+        number: Given on, should it survive.
+        how: The way to go.
+        unless: A file; while it exists, nothing happens.
+    """
+    ctx.progress(1, 2)
+    if unless and os.path.exists(unless):
+        return number
+    # Long enough for what was said to reach the editor.
+    time.sleep(0.1)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif how == "abort":
+        os.abort()
+    os._exit(3)
+
+
+@node("refuse", category="Toys")
+def refuse(number: int) -> int:
+    """Fail with a sentence.
+
+    Args:
+        number: Anything.
+    """
+    raise NodeError(f"{number} is not to my taste.", "Try another number.", socket="number")
+
+
+@node("stuck", category="Toys")
+def stuck(ctx: Context, number: int, *, seconds: Annotated[float, Range(0, 1000)] = 100.0) -> int:
+    """Sleep without ever looking whether it was cancelled.
+
+    Args:
+        number: Given on.
+        seconds: How long.
+    """
+    ctx.progress(0, 1)
+    time.sleep(seconds)
+    return number
+
+
+@node("write", category="Toys", sink=True)
+def write(ctx: Context, image: Image, *, name: str = "toy.bin") -> None:
+    """Save the bytes of a picture.
+
+    Args:
+        image: What to save.
+        name: File name.
+    """
+    ctx.facts.output_dir.mkdir(parents=True, exist_ok=True)
+    path = ctx.facts.output_dir / name
+    path.write_bytes(image.tobytes())
+    ctx.saved(path)
+
+
+@node("show", category="Toys", shows=True)
+def show(number: int) -> int:
+    """Ask for a number to be made.
+
+    Args:
+        number: Given on.
+    """
+    return number
