@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,25 @@ class RunFacts:
         id: Of the run.
         started: Local time at which it was submitted.
         output_dir: Where sinks write.
-        document: The workflow as run, drawn seeds included, in the form of a workflow file.
-        knobs: Node id → knob values as run, for file-name patterns.
+        make_document: Gives `document`, which only runs with a sink need.
+        make_knobs: Gives `knobs`.
     """
 
     id: str
     started: datetime
     output_dir: Path
-    document: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
-    knobs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, "Mapping[str, Json]"])
+    make_document: Callable[[], Mapping[str, Json]] = dict
+    make_knobs: Callable[[], Mapping[str, Mapping[str, Json]]] = dict
+
+    @cached_property
+    def document(self) -> Mapping[str, Json]:
+        """The workflow as run, drawn seeds included, in the form of a workflow file."""
+        return self.make_document()
+
+    @cached_property
+    def knobs(self) -> Mapping[str, Mapping[str, Json]]:
+        """Node address → knob values as run, for file-name patterns."""
+        return self.make_knobs()
 
 
 @dataclass(frozen=True)

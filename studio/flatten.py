@@ -264,11 +264,9 @@ class _Flattening:
         """An input that leads to something muted: no wire if optional, else the node is out too."""
         flat.wires.pop(name, None)
         item = flat.spec.input(name)
-        if item is None or item.optional:
-            return
-        if flat.spec.lazy:
+        if item is not None and flat.spec.lazy:
             flat.muted.add(name)
-        else:
+        elif item is not None and not item.optional:
             self._flat.skipped.setdefault(flat.address, f"needs {because or 'a muted node'}")
 
     def _skip_what_needs_the_muted(self) -> None:

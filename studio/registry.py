@@ -125,6 +125,8 @@ class Registry:
             else:
                 mark = thing if isinstance(thing, WireType) else getattr(thing, "__wire__", None)
                 if isinstance(mark, WireType):
+                    if isinstance(thing, type) and is_dataclass(thing):
+                        codec.register_dataclass(thing)
                     self._put(self.wires, mark.name, mark, f"wire type “{mark.name}”")
                 if isinstance(thing, type) and _is_stored(cast("type[Any]", thing), module):
                     codec.register_dataclass(cast("type[Any]", thing))

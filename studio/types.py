@@ -122,6 +122,15 @@ class Recipe:
     family: str
     patches: tuple[Patch, ...] = ()
 
+    @property
+    def key_part(self) -> Json:
+        """What enters keys: everything but where the file lies."""
+        patches: list[Json] = [
+            [item.name, item.version, dict(item.params), dict(item.tensors), list(item.span)]
+            for item in self.patches
+        ]
+        return [self.identity, self.part, self.family, patches]
+
 
 @wire("model", "#b388eb", "denoiser: a recipe (file identity + patches), not weights")
 @dataclass(frozen=True, slots=True)

@@ -8,26 +8,29 @@ from studio.catalogue import Catalogue
 from studio.document import Content
 from studio.errors import Problem
 from studio.files_named import resolve
-from studio.flatten import flatten, muted_nodes
+from studio.flatten import Flat, flatten, muted_nodes
 from studio.graph import BOUNDARY, Graph, Node, Socket
 from studio.reading import Reading
 from studio.spec import KnobError, KnobSpec, NodeSpec, coerce
 
 
-def validate(content: Content, catalogue: Catalogue, base_dir: Path | None = None) -> list[Problem]:
+def validate(
+    content: Content, catalogue: Catalogue, base_dir: Path | None = None, flat: Flat | None = None
+) -> list[Problem]:
     """Everything that keeps nodes of the document from running.
 
     Args:
         content: The document.
         catalogue: What is installed.
         base_dir: Folder that relative file names start from (the workflow file's).
+        flat: The document flattened, where the caller has it already.
     """
     reading = Reading(content, catalogue)
     problems = [problem for name in content.graphs for problem in _Checked(reading, name, base_dir).problems]
     broken = {(problem.graph, problem.node) for problem in problems}
     problems.extend(
         problem
-        for problem in flatten(content, catalogue).problems
+        for problem in (flat or flatten(content, catalogue)).problems
         if (problem.graph, problem.node) not in broken or problem.kind == "cycle"
     )
     return problems
@@ -72,7 +75,7 @@ class _Checked:
         elif not node.is_subgraph and node.version > spec.version:
             self._say(
                 "newer_version",
-                f"“{node.id}” was made for version {node.version} of {node.type}; {spec.version} is installed.",
+                f"“{node.id}” needs version {node.version} of {node.type}; {spec.version} is installed.",
                 "Update the package it comes from; its values are kept until then.",
                 node.id,
             )

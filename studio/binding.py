@@ -1,0 +1,312 @@
+"""From what a node's sockets are wired to, to its calls with their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from studio.cache.header import ABSENT
+from studio.cache.store import Store
+from studio.calls import Bound, Call, Ref, fan_out, ids, known
+from studio.context import Context
+from studio.declare import NodeFunction
+from studio.errors import NodeError, StudioError
+from studio.files_named import FileDigests, resolve
+from studio.flatten import FlatNode
+from studio.invoke import lazily, outputs, start
+from studio.keys import call_key, canonical, digest, knob_values, own_part
+from studio.spec import NodeSpec
+from studio.types import CORE_WIRES, Json
+
+ASKS = "asks/"
+"""Prefix of the records of what lazy nodes ask for."""
+
+_BY_VALUE = frozenset(wire.name for wire in CORE_WIRES if wire.by_value)
+
+
+class Wait(Exception):  # noqa: N818 - control flow within planning
+    """A key cannot be known yet.
+
+    Attributes:
+        token: Address of the node, or key of the call, that has to be there first.
+        on_node: Address of the node to name to the user; empty for the one that is bound.
+        call: A call to be made only to find out what a lazy node asks for.
+    """
+
+    def __init__(self, token: str, on_node: str, call: Call | None = None) -> None:
+        super().__init__(token)
+        self.token = token
+        self.on_node = on_node
+        self.call = call
+
+
+class Out(Exception):  # noqa: N818 - control flow within planning
+    """A node is out of the run: `standing` says how, `because` why."""
+
+    def __init__(self, standing: str, because: str) -> None:
+        super().__init__(because)
+        self.standing = standing
+        self.because = because
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What planning stands on.
+
+    Attributes:
+        functions: Node type → function.
+        choices: Extension kind → names.
+        store: Where results are kept.
+        files: Digests of files.
+        numerics: Names what moves the last bits of nodes that use weights; asked once such a node is met.
+        context: Address, key → context for nodes that planning evaluates.
+        draws: Address → knob → value drawn for this run.
+        base_dir: Where relative file names start.
+    """
+
+    functions: Mapping[str, NodeFunction[..., Any]]
+    choices: Mapping[str, tuple[str, ...]]
+    store: Store
+    files: FileDigests
+    numerics: Callable[[], str]
+    context: Callable[[str, str], Context]
+    draws: Mapping[str, Mapping[str, Json]]
+    base_dir: Path | None = None
+
+
+class Binding:
+    """Binds nodes one by one; raises `Wait` and `Out` to whoever plans."""
+
+    def __init__(self, ground: Ground, source: Callable[[str, str], Bound]) -> None:
+        self._ground = ground
+        self._source = source
+        self._owners: dict[str, str] = {}
+
+    def bind(self, flat: FlatNode) -> tuple[list[Call], dict[str, Bound]]:
+        """The node's calls and what its outputs are bound to.
+
+        Raises:
+            Wait: Something it depends on is not known yet.
+            Out: Something it depends on will not run.
+            NodeError: It cannot run: lists of different lengths, a missing file, an unfit wired value.
+        """
+        spec = flat.spec
+        lazy = {item.name for item in spec.inputs} if spec.lazy else set[str]()
+        wired = {
+            name: self._source(source.address, source.output)
+            for name, source in flat.wires.items()
+            if name not in lazy
+        }
+        if spec.passes:
+            return [], self._pass_on(flat, wired)
+        inputs = {name: self._resolved(bound) for name, bound in wired.items()}
+        many = {item.name: item.many for item in spec.inputs}
+        for name, is_many in many.items():
+            bound = inputs.get(name)
+            if is_many and isinstance(bound, Ref):
+                inputs[name] = (bound,)
+        sets = fan_out(flat.address, many, inputs)
+        if spec.instant:
+            return [], self._evaluated(flat, sets, inputs)
+        calls = [self._call(flat, given) for given in (sets if sets is not None else [inputs])]
+        for call in calls:
+            self._owners[call.key] = flat.address
+        return calls, self._outputs(spec, calls, fanned=sets is not None)
+
+    def _resolved(self, bound: Bound) -> Bound:
+        """Scalars by value, lists by element."""
+        if isinstance(bound, Ref):
+            return self._resolved_ref(bound)
+        resolved: list[Ref] = []
+        for ref in bound:
+            item = self._resolved_ref(ref)
+            resolved.extend(item if isinstance(item, tuple) else (item,))
+        return tuple(resolved)
+
+    def _resolved_ref(self, ref: Ref) -> Bound:
+        if ref.kind == "value":
+            return ref
+        header = self._ground.store.header(ref.call)
+        if header is None:
+            raise Wait(ref.call, self._owners.get(ref.call, ""))
+        output = header.outputs[ref.output]
+        if ref.kind == "scalar":
+            return known(self._value(ref) if output.value is ABSENT else output.value, ref.id)
+        return tuple(
+            Ref(f"={item}", ref.call, ref.output, index) for index, item in enumerate(output.elements or ())
+        )
+
+    def _value(self, ref: Ref) -> object:
+        """The value itself, for what planning evaluates."""
+        if ref.value is not ABSENT:
+            return ref.value
+        loaded = self._ground.store.load(ref.call)
+        if loaded is None:
+            raise Wait(ref.call, self._owners.get(ref.call, ""))
+        value = loaded[ref.output]
+        return value if ref.index is None else cast("list[object]", value)[ref.index]
+
+    def _values(self, bound: Bound) -> object:
+        return self._value(bound) if isinstance(bound, Ref) else [self._value(ref) for ref in bound]
+
+    def _call(self, flat: FlatNode, given: Mapping[str, Bound]) -> Call:
+        spec = flat.spec
+        inputs = {name: bound for name, bound in given.items() if spec.input(name)}
+        wired = {name: self._values(bound) for name, bound in given.items() if name not in inputs}
+        own, knobs, files = self._own(flat, wired)
+        numerics = self._ground.numerics() if spec.device else ""
+        key = call_key(own, {name: ids(bound) for name, bound in inputs.items()}, files, numerics)
+        if spec.sink:
+            key = f"{key}@{flat.address}"
+        if spec.lazy:
+            key, asked, settled = self._asks(flat, key)
+            call = Call(key, flat, knobs, {**inputs, **asked}, files, numerics, tuple(asked))
+            if not settled:
+                raise Wait(key, "", call)
+            return call
+        return Call(key, flat, knobs, inputs, files, numerics)
+
+    def _own(
+        self, flat: FlatNode, wired: Mapping[str, object]
+    ) -> tuple[bytes, dict[str, Json], dict[str, str]]:
+        """The node's own share of the key, the knobs as its function gets them, and digests of files."""
+        node, spec = flat.node, flat.spec
+        function = self._ground.functions[spec.type]
+        drawn = self._ground.draws.get(flat.address, {})
+        plain = not wired and not drawn
+        remembered = node.__dict__.get("_own") if plain else None
+        if remembered is not None and remembered[0] is spec:
+            return remembered[1], remembered[2], {}
+        values = knob_values(node, spec, self._ground.choices, {**drawn, **cast("Mapping[str, Json]", wired)})
+        files: dict[str, str] = {}
+        keyed = dict(values)
+        for knob in spec.knobs:
+            value = values[knob.name]
+            if knob.kind == "file" and isinstance(value, str) and value:
+                path = resolve(value, self._ground.base_dir)
+                files[knob.name] = self._digest(path, str(knob.options.get("content", "")), knob.name)
+                values[knob.name] = str(path)
+                del keyed[knob.name]
+        for name in function.refs(values) if function.refs else ():
+            path = resolve(name, self._ground.base_dir)
+            files[f"named/{name}"] = self._digest(path, "", "") if path.exists() else "missing"
+        own = own_part(spec, keyed)
+        if plain and not files and function.refs is None:
+            node.__dict__["_own"] = (spec, own, values)
+        return own, values, files
+
+    def _digest(self, path: Path, content: str, knob: str) -> str:
+        try:
+            return self._ground.files.digest(path, content)
+        except FileNotFoundError:
+            raise NodeError(f"There is no file {path}.", "Choose another.", socket=knob) from None
+        except OSError as error:
+            raise NodeError(f"{path} cannot be read: {error.strerror}.", socket=knob) from None
+        except StudioError as error:
+            error.socket = error.socket or knob
+            raise
+
+    def _outputs(self, spec: NodeSpec, calls: list[Call], *, fanned: bool) -> dict[str, Bound]:
+        bound: dict[str, Bound] = {}
+        for output in spec.outputs:
+            kind = "list" if output.many else "scalar" if output.type in _BY_VALUE else "value"
+            refs = tuple(
+                Ref(f"{call.key}/{output.name}", call.key, output.name, None, kind) for call in calls
+            )
+            bound[output.name] = refs if fanned else refs[0]
+        return bound
+
+    def _evaluated(
+        self, flat: FlatNode, sets: list[dict[str, Bound]] | None, inputs: dict[str, Bound]
+    ) -> dict[str, Bound]:
+        """Outputs of a node that planning itself evaluates."""
+        results = [self._instant(flat, given) for given in (sets if sets is not None else [inputs])]
+        if sets is None:
+            return results[0]
+        return {
+            output.name: tuple(
+                ref
+                for result in results
+                for bound in (result[output.name],)
+                for ref in (bound if isinstance(bound, tuple) else (bound,))
+            )
+            for output in flat.spec.outputs
+        }
+
+    def _instant(self, flat: FlatNode, given: Mapping[str, Bound]) -> dict[str, Bound]:
+        spec = flat.spec
+        call = self._call(flat, given)
+        wires = {name: self._values(bound) for name, bound in call.inputs.items()}
+        context = self._ground.context(flat.address, call.key)
+        values = outputs(spec, start(self._ground.functions[spec.type], context, wires, call.knobs))
+        bound: dict[str, Bound] = {}
+        for output in spec.outputs:
+            value, name = values[output.name], f"{call.key}/{output.name}"
+            if output.many:
+                items = cast("list[object]", value)
+                bound[output.name] = tuple(known(item, f"{name}/{n}") for n, item in enumerate(items))
+            else:
+                bound[output.name] = known(value, name)
+        return bound
+
+    def _pass_on(self, flat: FlatNode, wired: dict[str, Bound]) -> dict[str, Bound]:
+        """The outputs of a node that gives on an input unread: that input's own binding."""
+        spec = flat.spec
+        inputs = {name: bound for name, bound in wired.items() if spec.input(name)}
+        knobs = {
+            name: self._values(self._resolved(bound)) for name, bound in wired.items() if name not in inputs
+        }
+        _, values, _ = self._own(flat, knobs)
+        function = self._ground.functions[spec.type]
+        result = start(function, self._ground.context(flat.address, ""), inputs, values)
+        if spec.lazy:
+            asking = lazily(result)
+            answer: object = None
+            try:
+                while True:
+                    name = asking.send(answer)
+                    answer = inputs[name] = self._asked(flat, name)
+            except StopIteration as stop:
+                result = stop.value
+        for name, bound in inputs.items():
+            if bound is result:
+                return {spec.outputs[0].name: inputs[name]}
+        if result is None:
+            raise NodeError(f"Nothing is wired to “{flat.node.id}” that it could give on.", "Wire an input.")
+        raise NodeError(
+            f"“{spec.type}” is declared to give on an input and made a value.", "Tell its author."
+        )
+
+    def _asked(self, flat: FlatNode, name: str) -> Bound:
+        """What a lazily wanted input is bound to."""
+        if name in flat.muted:
+            raise Out("skipped", f"the node at “{name}” is muted")
+        if name not in flat.wires:
+            raise NodeError(f"Nothing is wired to “{name}”, which is wanted now.", "Wire it.", socket=name)
+        source = flat.wires[name]
+        return self._source(source.address, source.output)
+
+    def _asks(self, flat: FlatNode, key: str) -> tuple[str, dict[str, Bound], bool]:
+        """Follow the records of what a lazy node asked for, given what it got before.
+
+        Returns:
+            The key, the inputs asked for, and whether it is known to ask for no more.
+        """
+        asked: dict[str, Bound] = {}
+        record = self._ground.store.record(ASKS + key)
+        while isinstance(record, str):
+            name = record
+            bound = self._resolved(self._asked(flat, name))
+            item = flat.spec.input(name)
+            if isinstance(bound, tuple) and not (item and item.many):
+                raise NodeError(
+                    f"“{flat.address}” asks for “{name}”, which is a list; it takes one value.",
+                    "Pick one element first.",
+                    socket=name,
+                )
+            asked[name] = bound
+            key = digest(key.encode(), name.encode(), canonical(ids(bound)))
+            record = self._ground.store.record(ASKS + key)
+        return key, asked, record is True

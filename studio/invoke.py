@@ -1,0 +1,103 @@
+"""Calling a node's function, and taking what it returns apart into outputs that keep their promise."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from studio.context import Context
+from studio.declare import NodeFunction
+from studio.errors import NodeError
+from studio.spec import NodeSpec, OutputSpec
+from studio.types import BOOL, FLOAT, IMAGE, INT, MASK, TEXT, Json
+
+_SCALARS: dict[str, tuple[type, ...]] = {
+    INT.name: (int,),
+    FLOAT.name: (float, int),
+    BOOL.name: (bool,),
+    TEXT.name: (str,),
+}
+_ARRAYS = {IMAGE.name: 4, MASK.name: 3}
+
+
+def start(
+    function: NodeFunction[..., Any], context: Context, wires: Mapping[str, object], knobs: Mapping[str, Json]
+) -> object:
+    """Call the function; what it returns is its result, or, of a lazy node, a generator not yet begun."""
+    arguments: list[object] = [context] if function.wants_context else []
+    arguments.extend(wires.get(item.name) for item in function.spec.inputs)
+    return function.function(*arguments, **knobs)
+
+
+def lazily(result: object) -> Generator[str, object, object]:
+    """The generator of a lazy node.
+
+    Raises:
+        NodeError: It returned something else.
+    """
+    if not isinstance(result, Generator):
+        raise NodeError("This node is declared lazy and did not ask for its inputs.", "Tell its author.")
+    return cast("Generator[str, object, object]", result)
+
+
+def outputs(spec: NodeSpec, result: object) -> dict[str, object]:
+    """What a function returned, by output; arrays are sealed against writing.
+
+    Raises:
+        NodeError: An output is missing or is not what its type promises.
+    """
+    if not spec.outputs:
+        return {}
+    several = hasattr(result, "_fields")
+    values = cast("tuple[object, ...]", result) if several else (result,)
+    if len(values) != len(spec.outputs):
+        raise NodeError(
+            f"It gave {len(values)} outputs and promises {len(spec.outputs)}.", "Tell its author."
+        )
+    named = dict(zip((output.name for output in spec.outputs), values, strict=True))
+    for output in spec.outputs:
+        _check(output, named[output.name])
+    return named
+
+
+def _check(output: OutputSpec, value: object) -> None:
+    if value is None:
+        raise NodeError(
+            f"It gave nothing at “{output.name}”.", "Tell its author; every output needs a value."
+        )
+    if output.many:
+        if not isinstance(value, list):
+            raise NodeError(f"“{output.name}” should be a list and is {_kind(value)}.", "Tell its author.")
+        for item in cast("list[object]", value):
+            _check_one(output, item)
+    else:
+        _check_one(output, value)
+
+
+def _check_one(output: OutputSpec, value: object) -> None:
+    kinds = _SCALARS.get(output.type)
+    if kinds is not None:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise NodeError(
+                f"“{output.name}” should be {output.type} and is {_kind(value)}.", "Tell its author."
+            )
+        return
+    dimensions = _ARRAYS.get(output.type)
+    if dimensions is not None:
+        kind = _kind(value)
+        array = cast("np.ndarray[Any, Any] | None", value if isinstance(value, np.ndarray) else None)
+        if array is None or array.ndim != dimensions or array.dtype != np.float32:
+            raise NodeError(
+                f"“{output.name}” should be float32 with {dimensions} dimensions and is {kind}.",
+                "Tell its author.",
+            )
+        array.setflags(write=False)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        array = cast("np.ndarray[Any, Any]", value)
+        return f"{array.dtype} {list(array.shape)}"
+    return type(value).__name__
