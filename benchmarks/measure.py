@@ -147,3 +147,24 @@ def _below(rank: int, count: int) -> float:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows for people: figures with their intervals, in columns."""
+    head = ("what", "ours", "peer", "ratio", "aim", "met")
+    lines = [head]
+    for row in rows:
+        met = ("yes" if row.met else "NO") if row.aim else ""
+        figures = (_told(row.ours, row.unit), _told(row.peer, row.unit), _told(row.ratio, ""))
+        lines.append((row.what, *figures, row.aim or "", met))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    shown.insert(1, "  ".join("─" * width for width in widths))
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def _told(figure: Estimate | None, unit: str) -> str:
+    if figure is None:
+        return ""
+    interval = "" if figure.low == figure.high else f" [{figure.low:.3g} – {figure.high:.3g}]"
+    return f"{figure.median:.3g} {unit}".strip() + interval

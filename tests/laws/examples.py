@@ -1,0 +1,159 @@
+"""Something for every input of every node: small, seeded, of the starter model where weights are meant."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import threading
+from collections.abc import Generator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from studio.context import Context, RunFacts
+from studio.declare import NodeFunction
+from studio.spec import InputSpec
+from studio.types import ANY, Json, Latent
+from tests.laws.everything import registry
+
+SIDE_PX = 64
+SMALL: dict[str, dict[str, Json]] = {
+    "core/k_sampler": {"steps": 2},
+    "core/encode_text": {"text": "a fox"},
+    "core/empty_latent": {"width": SIDE_PX, "height": SIDE_PX},
+    "core/resize_image": {"width": 24, "height": 40},
+}
+"""Knobs whose defaults would take long, or do nothing."""
+
+
+def context(node: str = "it", folder: Path | None = None) -> Context:
+    """A run of its own for one call, with the starter model's weights at hand."""
+    facts = RunFacts("run", datetime(2026, 1, 2, 3, 4, 5), folder or Path())
+    return Context(
+        node=node,
+        facts=facts,
+        cancelled=threading.Event(),
+        report=lambda done, total, preview: None,
+        saved=lambda path: None,
+        weights=_weights(),
+        extensions=registry().extensions,
+    )
+
+
+@functools.cache
+def _weights() -> object:
+    from studio.diffusion.weights import WeightsStore
+
+    return WeightsStore("cpu")
+
+
+def knobs(name: str) -> dict[str, Json]:
+    """Knob values for a call: the defaults, made small, with a picture file where one is wanted."""
+    values = {**registry().specs[name].defaults, **SMALL.get(name, {})}
+    for knob in registry().specs[name].knobs:
+        if knob.kind == "file" and knob.options.get("content") == "image" and not values[knob.name]:
+            values[knob.name] = str(_picture_file())
+    return values
+
+
+@functools.cache
+def _picture_file() -> Path:
+    from PIL import Image
+
+    folder = Path(tempfile.mkdtemp(prefix="latent-studio-picture-"))
+    pixels = np.random.default_rng(1).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "picture.png")
+    return folder / "picture.png"
+
+
+def inputs(name: str) -> dict[str, object]:
+    """A value for every input, optional ones too."""
+    return {item.name: given(item) for item in registry().specs[name].inputs}
+
+
+def given(item: InputSpec) -> object:
+    """A value for one input."""
+    value = of_type("image" if item.type == ANY else item.type)
+    return [value, value] if item.many else value
+
+
+@functools.cache
+def of_type(wire: str) -> object:
+    """A value of a wire type: written down, or taken from the first node that gives one."""
+    random = np.random.default_rng(7)
+    match wire:
+        case "int":
+            return 3
+        case "float":
+            return 0.5
+        case "bool":
+            return True
+        case "text":
+            return "a fox"
+        case "image":
+            return random.random((2, SIDE_PX, SIDE_PX, 3), dtype=np.float32)
+        case "mask":
+            return (random.random((2, SIDE_PX, SIDE_PX)) < 0.5).astype(np.float32)
+        case "latent":
+            import torch
+
+            samples = torch.randn(
+                2, 4, SIDE_PX // 8, SIDE_PX // 8, generator=torch.Generator().manual_seed(7)
+            )
+            return Latent(samples, 8)
+        case _:
+            return _made(wire)
+
+
+def _made(wire: str) -> object:
+    """A value from the first node, built-in ones first, that gives this type."""
+    makers = sorted(
+        registry().specs.values(), key=lambda spec: (not spec.type.startswith("core/"), spec.type)
+    )
+    for spec in makers:
+        for output in spec.outputs:
+            if output.type == wire and not spec.passes and wire not in {item.type for item in spec.inputs}:
+                return results(call(spec.type))[output.name]
+    raise LookupError(f"No node gives “{wire}”; add an example of it here.")
+
+
+def call(
+    name: str, values: Mapping[str, Json] | None = None, wired: Mapping[str, object] | None = None
+) -> Any:
+    """Call a node's function as the executor would, and return what it returns."""
+    function = cast("NodeFunction[..., Any]", registry().nodes[name])
+    given_inputs = inputs(name) if wired is None else wired
+    before = [context(name)] if function.wants_context else []
+    arguments = {**(values if values is not None else knobs(name))}
+    if not function.spec.lazy:
+        return function(*before, **given_inputs, **arguments)
+    asking = cast(
+        "Generator[str, object, object]", function(*before, **dict.fromkeys(given_inputs), **arguments)
+    )
+    try:
+        wanted = next(asking)
+        while True:
+            wanted = asking.send(given_inputs[wanted])
+    except StopIteration as stop:
+        return stop.value
+
+
+def results(returned: Any) -> dict[str, Any]:
+    """What a call gave, by output name."""
+    fields = getattr(returned, "_asdict", None)
+    if fields is not None:
+        return fields()
+    return _Single(returned)
+
+
+class _Single(dict[str, Any]):
+    """The one output of a node, whatever it is called."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self._value = value
+
+    def __missing__(self, name: str) -> object:
+        return self._value
