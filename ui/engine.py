@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -44,7 +43,13 @@ class Client(Protocol):
 
     def send(self, request: object) -> None: ...
 
+    def restart(self) -> None: ...
+
+    def stop_engine(self) -> None: ...
+
     def close(self) -> None: ...
+
+    def remembered_catalogue(self) -> Catalogue | None: ...
 
 
 MakeClient = Callable[[Callable[[object], None]], Client]
@@ -67,59 +72,42 @@ class Engine(QObject):
     cache_measured = Signal(object)
     planned = Signal(object)
     upgraded = Signal(object)
-    _arrived = Signal(int, object)
+    _arrived = Signal(object)
 
     def __init__(self, make_client: MakeClient, parent: QObject | None = None) -> None:
+        """Prepare; `make_client` gets the function that takes the messages."""
         super().__init__(parent)
-        self.catalogue = Catalogue()
-        self.state = EngineState("stopped")
+        self.state = EngineState("starting")
         self.device: EngineReady | None = None
-        self._make_client = make_client
-        self._client: Client | None = None
-        self._generation = 0
+        self._client = make_client(self._arrived.emit)
+        self.catalogue = self._client.remembered_catalogue() or Catalogue()
         self._packages = Catalogue()
         self._fetches: dict[str, Receive] = {}
         self._ids = itertools.count(1)
-        self._closing: list[threading.Thread] = []
         # The reader thread emits, the GUI thread receives: Qt's queue is the crossing.
         self._arrived.connect(self._take, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
         """Start the engine; returns at once."""
-        self._generation += 1
-        generation = self._generation
-        self._packages = Catalogue()
-        self._client = self._make_client(lambda message: self._arrived.emit(generation, message))
         self._client.start()
 
     def send(self, request: object) -> None:
-        """Send a request of `studio.worker.protocol`; without an engine it is dropped."""
-        if self._client is not None:
-            self._client.send(request)
+        """Send a request of `studio.worker.protocol`, now or as soon as there is an engine."""
+        self._client.send(request)
 
     def stop(self) -> None:
-        """End the engine, whatever it is doing; returns at once."""
-        client, self._client = self._client, None
-        self._generation += 1
-        self._forget_fetches("The engine was stopped.")
-        if client is not None:
-            thread = threading.Thread(target=client.close, name="engine-closing")
-            thread.start()
-            self._closing = [item for item in self._closing if item.is_alive()] + [thread]
-        self.device = None
-        self._stand(EngineState("stopped"))
+        """End what the engine does, however stuck it is; another starts in its place."""
+        self._client.stop_engine()
 
     def restart(self) -> None:
-        """End the engine and start another."""
-        self.stop()
-        self.start()
+        """Start again after the engine has stopped for good."""
+        self._client.restart()
 
     def close(self) -> None:
         """End the engine and wait until it has gone; the last thing before the application quits."""
-        self.stop()
-        for thread in self._closing:
-            thread.join()
-        self._closing.clear()
+        self._arrived.disconnect(self._take)
+        self._fetches.clear()
+        self._client.close()
 
     def fetch(self, key: str, output: str, index: int, receive: Receive, max_px: int = 0) -> None:
         """Ask for a picture; `receive` gets it, or None and a sentence why there is none."""
@@ -127,16 +115,13 @@ class Engine(QObject):
         self._fetches[fetch] = receive
         self.send(FetchPicture(fetch, key, output, index, max_px))
 
-    def _take(self, generation: int, message: object) -> None:
-        if generation != self._generation:
-            return
+    def _take(self, message: object) -> None:
         match message:
             case Package():
                 self._add_package(message)
             case EngineState():
                 if message.state in ("restarting", "stopped"):
                     self.device = None
-                    self._forget_fetches(message.sentence or "The engine was stopped.")
                 self._stand(message)
             case EngineReady():
                 self.device = message
@@ -178,8 +163,3 @@ class Engine(QObject):
             receive(None, reply.error or "The engine sent a picture that cannot be shown.")
             return
         receive(QImage(reply.pixels, reply.width, reply.height, stride, form).copy(), "")
-
-    def _forget_fetches(self, why: str) -> None:
-        waiting, self._fetches = self._fetches, {}
-        for receive in waiting.values():
-            receive(None, why)

@@ -9,24 +9,33 @@ from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from studio.paths import assets_dir
+from ui.theme import DARK
 
-INK = "#d7dae0"
-FAINT = "#6b717d"
 SIZES_PX = (16, 20, 24, 32, 48)
 
 
 @cache
-def icon(name: str, ink: str = INK) -> QIcon:
+def icon(name: str, ink: str = DARK.text) -> QIcon:
     """The drawing ``assets/icons/{name}.svg``, its `currentColor` replaced by `ink`.
 
     Call it from the GUI thread, once the application object is there.
     """
     drawing = (assets_dir() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
     made = QIcon()
-    for colour, mode in ((ink, QIcon.Mode.Normal), (FAINT, QIcon.Mode.Disabled)):
+    for colour, mode in ((ink, QIcon.Mode.Normal), (DARK.disabled, QIcon.Mode.Disabled)):
         renderer = QSvgRenderer(QByteArray(drawing.replace("currentColor", colour).encode()))
         for size in SIZES_PX:
             made.addPixmap(_painted(renderer, size), mode)
+    return made
+
+
+def app_icon() -> QIcon:
+    """The application's own icon."""
+    drawing = (assets_dir() / "icons" / "latent-studio.svg").read_bytes()
+    renderer = QSvgRenderer(QByteArray(drawing))
+    made = QIcon()
+    for size in (16, 32, 48, 64, 128, 256):
+        made.addPixmap(_painted(renderer, size))
     return made
 
 

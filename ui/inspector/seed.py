@@ -8,18 +8,11 @@ from PySide6.QtCore import QRegularExpression
 from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 
+from studio.draws import SEED_BITS
 from studio.spec import MAX_SEED, KnobSpec
 from studio.types import Json
 from ui.icons import icon
 from ui.inspector.editor import Editor, UndoPassing
-
-DRAWN_BITS = 32
-"""Drawn seeds stay short enough to be read aloud; any unsigned 64-bit number may be typed."""
-
-
-def draw_seed() -> int:
-    """A new seed."""
-    return secrets.randbits(DRAWN_BITS)
 
 
 class SeedEditor(Editor):
@@ -58,5 +51,5 @@ class SeedEditor(Editor):
         self.commit()
 
     def _throw(self) -> None:
-        self.take(draw_seed())
+        self.take(secrets.randbits(SEED_BITS))
         self.show_value()

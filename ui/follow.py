@@ -1,0 +1,172 @@
+"""What a run tells, taken to where a person sees it: nodes, pictures, problems, words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from studio.document import Content
+from studio.edits import SetKnob
+from studio.events import (
+    NodeChanged,
+    NodeFailed,
+    Picture,
+    Progress,
+    Result,
+    RunFinished,
+    RunStarted,
+    Saved,
+)
+from studio.graph import ROOT
+from ui.engine import Engine
+from ui.page import Page
+from ui.problems import trouble_of_failure
+from ui.results import Shot
+from ui.runs import Draws, Run, Runs
+
+THUMB_PX = 256
+MOST_PICTURES = 64
+"""Of one output; the rest stay in the cache and in their files."""
+PICTURES = ("image", "mask")
+
+
+class Follower(QObject):
+    """Listens to the runs of a window. GUI thread."""
+
+    previewed = Signal(object, QImage, str)
+    pictured = Signal(object, object)
+    thumbed = Signal(object)
+    finished = Signal(object)
+    said = Signal(str, bool)
+
+    def __init__(
+        self,
+        engine: Engine,
+        runs: Runs,
+        page_of: Callable[[str], Page | None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._page_of = page_of
+        self._shots: dict[str, list[Shot]] = {}
+        runs.happened.connect(self._hear)
+
+    def _hear(self, run: Run, event: object) -> None:
+        page = self._page_of(run.page)
+        match event:
+            case RunStarted():
+                self._shots[run.id] = []
+                self._start(page, event)
+            case NodeChanged():
+                if page is not None:
+                    why = " ".join(words for words in (event.why, event.note) if words)
+                    page.status.set_state(event.node, event.state, event.seconds, why)
+                if event.note:
+                    self.said.emit(f"{event.node}: {event.note}", False)
+            case Progress():
+                self._progress(run, page, event)
+            case NodeFailed():
+                self._failed(page, event)
+            case Result() if event.type in PICTURES:
+                self._result(run, event)
+            case Saved():
+                self._saved(run, event)
+            case RunFinished():
+                self._finish(run, page, event)
+            case _:
+                pass
+
+    def _start(self, page: Page | None, event: RunStarted) -> None:
+        if page is None:
+            return
+        page.forget_failures()
+        page.status.clear_run()
+        for node, state in event.states.items():
+            page.status.set_state(node, state)
+
+    def _progress(self, run: Run, page: Page | None, event: Progress) -> None:
+        preview = image_of(event.preview) if event.preview else None
+        if page is not None:
+            page.status.set_progress(event.node, event.done, event.total, preview)
+        if preview is not None:
+            words = f"{event.node}   step {event.done} of {event.total}"
+            self.previewed.emit(run, preview, words)
+
+    def _failed(self, page: Page | None, event: NodeFailed) -> None:
+        if page is not None:
+            if event.node:
+                words = f"{event.title} {event.remedy}".strip()
+                page.status.set_state(event.node, "failed", 0.0, words)
+            page.fail(trouble_of_failure(event))
+        self.said.emit(f"{event.node}: {event.title}" if event.node else event.title, True)
+
+    def _result(self, run: Run, event: Result) -> None:
+        content = as_run(run.content, run.draws)
+        for index in reversed(range(min(event.count, MOST_PICTURES))):
+            shot = Shot(event.node, run.title, content, event.key, event.output, index)
+            self._shots.setdefault(run.id, []).insert(0, shot)
+            self.pictured.emit(run, shot)
+            self._engine.fetch(event.key, event.output, index, self._thumb(run, shot), THUMB_PX)
+
+    def _thumb(self, run: Run, shot: Shot) -> Callable[[QImage | None, str], None]:
+        def receive(picture: QImage | None, why: str) -> None:
+            if picture is None:
+                self.said.emit(why, True)
+                return
+            shot.thumb = picture
+            page = self._page_of(run.page)
+            if page is not None and shot.index == 0:
+                page.status.set_picture(shot.node, picture)
+            self.thumbed.emit(shot)
+
+        return receive
+
+    def _saved(self, run: Run, event: Saved) -> None:
+        """Tie a saved file to the picture it was made of; a file that fits none is a result of its own."""
+        graph = run.content.root if "/" not in event.node else None
+        sources = {source.node for _target, source in graph.inputs_of(event.node)} if graph else set()
+        for shot in self._shots.get(run.id, ()):
+            if shot.path is None and shot.node in sources:
+                shot.path = Path(event.path)
+                self.thumbed.emit(shot)
+                return
+        content = as_run(run.content, run.draws)
+        self.pictured.emit(run, Shot(event.node, run.title, content, path=Path(event.path)))
+
+    def _finish(self, run: Run, page: Page | None, event: RunFinished) -> None:
+        self._shots.pop(run.id, None)
+        if page is not None and run.draws and event.state == "done":
+            page.draws = run.draws
+        match event.state:
+            case "done":
+                on = f" on {event.device} in {event.dtype}" if event.device else ""
+                self.said.emit(f"“{run.title}” is done: {event.seconds:.2f} s{on}.", False)
+            case "cancelled":
+                self.said.emit(f"“{run.title}” was cancelled.", False)
+            case "failed" if page is not None and not page.failures:
+                self.said.emit(f"“{run.title}” could not run. The problems are listed below.", True)
+            case _:
+                pass
+        self.finished.emit(run)
+
+
+def image_of(picture: Picture) -> QImage:
+    """A small picture of an event as Qt holds it."""
+    form = QImage.Format.Format_RGB888
+    return QImage(picture.rgb, picture.width, picture.height, picture.width * 3, form).copy()
+
+
+def as_run(content: Content, draws: Draws) -> Content:
+    """The document with drawn values in place; those of a definition are the last use's."""
+    for address, knobs in draws.items():
+        *through, node = address.split("/")
+        graph = ROOT
+        for name in through:
+            graph = content.graphs[graph].nodes[name].type
+        for knob, value in knobs.items():
+            content = SetKnob(graph, node, knob, value).apply(content)[0]
+    return content

@@ -1,0 +1,163 @@
+"""One open document: its undo stack, its graph on the canvas, and where it is kept."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from studio.catalogue import Catalogue
+from studio.document import Content
+from studio.errors import Problem
+from studio.files import workflow
+from studio.graph import ROOT
+from studio.types import Json
+from studio.validate import validate
+from ui.graph.scene import GraphScene
+from ui.graph.status import GraphStatus
+from ui.graph.view import GraphView
+from ui.problems import Trouble
+from ui.runs import Draws
+from ui.undo import Editing
+
+VALIDATE_AFTER_MS = 120
+UNTITLED = "Untitled"
+
+
+class Page(QWidget):
+    """A document in the window. GUI thread.
+
+    Attributes:
+        key: Unique among the pages ever opened; names its journal.
+        path: The file it is kept in; None until it is saved.
+        draws: Values drawn for its last run that is done.
+        failures: What went wrong in its last run.
+        problems: What validation found.
+    """
+
+    title_changed = Signal()
+    problems_changed = Signal()
+    edited = Signal(object)
+
+    def __init__(
+        self,
+        content: Content,
+        catalogue: Catalogue,
+        path: Path | None = None,
+        *,
+        unsaved: bool = False,
+        key: str = "",
+    ) -> None:
+        super().__init__()
+        self.key = key or uuid.uuid4().hex
+        self.path = path
+        self.draws: Draws = {}
+        self.failures: list[Trouble] = []
+        self.problems: list[Problem] = []
+        self._file_problems: list[Problem] = []
+        self._unsaved = unsaved
+        self.editing = Editing(content, self)
+        self.status = GraphStatus(self)
+        self.status.set_catalogue(catalogue)
+        self.scene = GraphScene(self.editing, self.status, parent=self)
+        self.view = GraphView(self.scene)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self.setFocusProxy(self.view)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(VALIDATE_AFTER_MS)
+        self._soon.timeout.connect(self.validate)
+        self.editing.changed.connect(self._changed)
+        self.editing.stack.cleanChanged.connect(lambda _clean: self.title_changed.emit())
+        self.validate()
+
+    @property
+    def content(self) -> Content:
+        """The document as it is now."""
+        return self.editing.content
+
+    @property
+    def title(self) -> str:
+        """What the tab says."""
+        return self.content.title or (self.path.stem if self.path else UNTITLED)
+
+    @property
+    def unsaved(self) -> bool:
+        """True if closing it would lose something."""
+        return self._unsaved or not self.editing.stack.isClean()
+
+    @property
+    def untouched(self) -> bool:
+        """True for a new page that nothing was done on: the next file opened may take its place."""
+        return self.path is None and not self.unsaved
+
+    def set_catalogue(self, catalogue: Catalogue) -> None:
+        """Show nodes by this catalogue from now on."""
+        self.status.set_catalogue(catalogue)
+        self.validate()
+
+    def validate(self) -> None:
+        """Look for problems now."""
+        self._soon.stop()
+        base = self.path.parent if self.path else None
+        if self.status.catalogue.specs:
+            self.problems = [*self._file_problems, *validate(self.content, self.status.catalogue, base)]
+        self.status.set_problems(self.problems)
+        self.problems_changed.emit()
+
+    def note_file_problems(self, problems: list[Problem]) -> None:
+        """Keep showing what was odd about the file."""
+        self._file_problems = problems
+        self.validate()
+
+    def fail(self, trouble: Trouble) -> None:
+        """Note what went wrong in a run."""
+        self.failures.append(trouble)
+        self.problems_changed.emit()
+
+    def forget_failures(self) -> None:
+        """A new run begins."""
+        if self.failures:
+            self.failures.clear()
+            self.problems_changed.emit()
+
+    def drawn(self, address: str) -> Mapping[str, Json]:
+        """Values that the last run drew for a node."""
+        return self.draws.get(address, {})
+
+    def save(self, path: Path) -> None:
+        """Write the document.
+
+        Raises:
+            FileError: It could not be written; what was there is still there.
+        """
+        workflow.save(self.content, path, self.status.catalogue)
+        self.path = path
+        self._unsaved = False
+        self.editing.stack.setClean()
+        self.title_changed.emit()
+
+    def jump(self, graph: str, node: str) -> None:
+        """Show a node and select it."""
+        if graph == ROOT and node in self.content.root.nodes:
+            self.scene.select([node])
+            self.view.show_node(node)
+
+    def close_page(self) -> None:
+        """Stop everything that could still call."""
+        self._soon.stop()
+
+    def _changed(self, edit: object, _before: Content, _after: Content) -> None:
+        self._soon.start()
+        self.edited.emit(edit)
+
+
+def as_new(content: Content) -> Content:
+    """The same graph as a document of its own."""
+    return replace(content, id=uuid.uuid4().hex)

@@ -1,0 +1,105 @@
+"""The few things a person sets once: where pictures go, and how much is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from studio.worker.protocol import CacheReply, CacheRequest
+from ui.engine import Engine
+
+GIB = 2**30
+
+
+class Preferences(QDialog):
+    """Applies each change at once; there is nothing to confirm."""
+
+    output_dir_chosen = Signal(str)
+
+    def __init__(self, engine: Engine, output_dir: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Preferences")
+        self.setMinimumWidth(520)
+        self._engine = engine
+        self.folder = QLineEdit(str(output_dir), self)
+        self.folder.setAccessibleName("Folder for saved pictures")
+        self.folder.editingFinished.connect(lambda: self._choose(self.folder.text()))
+        browse = QPushButton("Browse…", self)
+        browse.setAutoDefault(False)
+        browse.clicked.connect(self._browse)
+        self.cache = QLabel("…", self)
+        self.cache.setWordWrap(True)
+        self.clear = QPushButton("Clear…", self)
+        self.clear.setAutoDefault(False)
+        self.clear.clicked.connect(self._ask_clear)
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(14)
+        form.addRow("Save pictures in", _beside(self.folder, browse))
+        form.addRow("Stored results", _beside(self.cache, self.clear))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 20, 20, 16)
+        layout.setSpacing(18)
+        layout.addLayout(form)
+        layout.addWidget(buttons)
+        engine.cache_measured.connect(self._measured)
+        engine.send(CacheRequest("preferences"))
+
+    def _measured(self, reply: CacheReply) -> None:
+        disk, limit = reply.disk_bytes / GIB, reply.disk_limit_bytes / GIB
+        self.cache.setText(
+            f"{disk:.2f} of at most {limit:.0f} GB on disk in {reply.disk_entries} entries, "
+            f"{reply.ram_bytes / GIB:.2f} GB in memory\n{reply.path}"
+        )
+
+    def _choose(self, folder: str) -> None:
+        if folder.strip():
+            self.folder.setText(folder)
+            self.output_dir_chosen.emit(folder)
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, "Folder for saved pictures", self.folder.text())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self._choose)
+        dialog.open()
+
+    def _ask_clear(self) -> None:
+        ask_clear(self, lambda: self._engine.send(CacheRequest("preferences", clear=True)))
+
+
+def ask_clear(parent: QWidget, clear: Callable[[], None]) -> None:
+    """Ask before what was computed is thrown away."""
+    box = QMessageBox(parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setText("Clear the stored results?")
+    box.setInformativeText("Everything has to be computed again. Saved pictures and workflows stay.")
+    yes = box.addButton("Clear", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    yes.clicked.connect(clear)
+    box.open()
+
+
+def _beside(left: QWidget, right: QWidget) -> QHBoxLayout:
+    line = QHBoxLayout()
+    line.addWidget(left, 1)
+    line.addWidget(right, 0, Qt.AlignmentFlag.AlignTop)
+    return line

@@ -1,0 +1,104 @@
+"""What keeps the graph from running, as sentences, with a jump to the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QLabel, QListWidget, QListWidgetItem, QStackedLayout, QWidget
+
+from studio.errors import Problem
+from studio.events import NodeFailed
+from ui.icons import icon
+from ui.theme import DARK, METRICS
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A row of the list.
+
+    Attributes:
+        title: What is wrong.
+        remedy: What to do about it.
+        address: Node to jump to, as ``sub/node`` or, if `graph` is not the root, the id in that graph.
+        graph: Definition that holds the node; empty for an address from the root.
+        socket: Input or knob to blame.
+        failed: It happened in a run, rather than being seen before.
+    """
+
+    title: str
+    remedy: str = ""
+    address: str = ""
+    graph: str = ""
+    socket: str = ""
+    failed: bool = False
+
+
+def trouble_of(problem: Problem) -> Trouble:
+    """A problem of validation as a row."""
+    return Trouble(problem.title, problem.remedy, problem.node, problem.graph, problem.socket)
+
+
+def trouble_of_failure(event: NodeFailed) -> Trouble:
+    """A failure of a run as a row."""
+    return Trouble(event.title, event.remedy, event.node, "", event.socket, failed=True)
+
+
+class ProblemList(QWidget):
+    """The list; activating a row asks for a jump to its node."""
+
+    jump_wanted = Signal(object)
+    counted = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shown: tuple[Trouble, ...] = ()
+        self.list = QListWidget(self)
+        self.list.setAccessibleName("Problems")
+        self.list.setWordWrap(True)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideNone)
+        self.list.setIconSize(QSize(METRICS.icon, METRICS.icon))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.itemClicked.connect(self._jump)
+        self.list.itemActivated.connect(self._jump)
+        self._empty = QLabel("No problems: everything in this graph can run.", self)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setStyleSheet(f"color: {DARK.muted}")
+        self._layout = QStackedLayout(self)
+        self._layout.addWidget(self._empty)
+        self._layout.addWidget(self.list)
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is listed."""
+        return self._shown
+
+    def show_troubles(self, failures: Sequence[Trouble], problems: Iterable[Problem]) -> None:
+        """List failures of the last run first, then what validation found."""
+        shown = (*failures, *map(trouble_of, problems))
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self.list.clear()
+        for trouble in shown:
+            where = f"{trouble.address}: " if trouble.address else ""
+            item = QListWidgetItem(f"{where}{trouble.title}\n{trouble.remedy}".strip())
+            ink = DARK.bad if trouble.failed else DARK.warning
+            item.setIcon(icon("error" if trouble.failed else "warning", ink))
+            item.setToolTip("Click to go to the node" if trouble.address else "")
+            item.setData(Qt.ItemDataRole.UserRole, trouble)
+            self.list.addItem(item)
+        self._layout.setCurrentWidget(self.list if shown else self._empty)
+        self.counted.emit(len(shown))
+
+    def next(self) -> None:
+        """Go to the next row and its node; after the last comes the first."""
+        if self.list.count():
+            self.list.setCurrentRow((self.list.currentRow() + 1) % self.list.count())
+            self._jump(self.list.currentItem())
+
+    def _jump(self, item: QListWidgetItem) -> None:
+        trouble: Trouble = item.data(Qt.ItemDataRole.UserRole)
+        if trouble.address:
+            self.jump_wanted.emit(trouble)

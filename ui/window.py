@@ -1,0 +1,358 @@
+"""The window: documents in the middle, panels around them, and who listens to whom."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QUndoGroup
+from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox, QTabWidget
+
+from studio import paths
+from studio.catalogue import Catalogue
+from studio.settings import Settings
+from studio.worker.protocol import CacheRequest, SetDevice
+from ui.background import Background
+from ui.docks import SMALLEST, add_dock, as_tab, first_size, keep_geometry, restore_geometry
+from ui.documents import SUFFIXES, Documents
+from ui.engine import Engine, MakeClient
+from ui.follow import Follower
+from ui.gallery import Gallery
+from ui.graph.actions import GraphActions
+from ui.inspector.panel import Inspector
+from ui.keeper import Keeper
+from ui.menus import Actions, build_menus, build_tool_bar
+from ui.page import Page, as_new
+from ui.picture import PicturePanel
+from ui.preferences import Preferences, ask_clear
+from ui.problems import ProblemList, Trouble
+from ui.queue import QueuePanel
+from ui.results import ResultStrip, Shot
+from ui.running import Running
+from ui.runs import Run, Runs
+from ui.session import Session
+from ui.statusbar import StatusBar
+
+STARTER = "text_to_image.json"
+
+
+class Window(QMainWindow):
+    """Everything a person sees. Owned by the GUI thread; `start` brings the engine up."""
+
+    def __init__(self, make_client: MakeClient, settings: Settings, session: Session) -> None:
+        super().__init__()
+        self.setWindowTitle("Latent Studio")
+        self.setAcceptDrops(True)
+        self.setMinimumSize(SMALLEST)
+        self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowTabbedDocks)
+        self.settings, self.session = settings, session
+        self.background = Background(self)
+        self.engine = Engine(make_client, self)
+        self.runs = Runs(self.engine, Path(settings.get("output_dir", str(paths.output_dir()))), self)
+        self.documents = Documents(settings, self.engine.catalogue, self)
+        self.setCentralWidget(self.documents)
+        self.running = Running(self.runs, lambda: self.documents.page, self)
+        self.follower = Follower(self.engine, self.runs, self.documents.page_of, self)
+        self.undo = QUndoGroup(self)
+        self.actions_ = Actions(self, self.undo)
+        self.bar = StatusBar(settings.get("device", "auto"), self)
+        self.setStatusBar(self.bar)
+        self._make_panels()
+        self.keeper = Keeper(session, self.documents, self.background, lambda: keep_geometry(self), self)
+        self.gallery = Gallery(self.engine, self.background, settings, self.strip, self.picture)
+        self._connect_actions()
+        self._connect_documents()
+        self._connect_engine()
+        self._lay_out()
+
+    # Putting together
+
+    def _make_panels(self) -> None:
+        areas = Qt.DockWidgetArea
+        self.picture = PicturePanel(self)
+        self.inspector = Inspector(self)
+        self.strip = ResultStrip(self)
+        self.problems = ProblemList(self)
+        self.queue = QueuePanel(self.runs, self)
+        self.setCorner(Qt.Corner.BottomRightCorner, areas.RightDockWidgetArea)
+        self.setTabPosition(areas.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        self.docks = {
+            "picture": add_dock(self, areas.RightDockWidgetArea, "Picture", self.picture),
+            "inspector": add_dock(self, areas.RightDockWidgetArea, "Inspector", self.inspector),
+            "results": add_dock(self, areas.BottomDockWidgetArea, "Results", self.strip),
+            "problems": add_dock(self, areas.BottomDockWidgetArea, "Problems", self.problems),
+            "runs": add_dock(self, areas.BottomDockWidgetArea, "Runs", self.queue),
+        }
+        self.tabifyDockWidget(self.docks["results"], self.docks["problems"])
+        self.tabifyDockWidget(self.docks["problems"], self.docks["runs"])
+        for name in ("results", "problems", "runs"):
+            as_tab(self.docks[name])
+        self.docks["results"].raise_()
+        self.count = build_tool_bar(self, self.actions_)
+        build_menus(
+            self,
+            self.actions_,
+            self._graph_actions,
+            [dock.toggleViewAction() for dock in self.docks.values()],
+            self._fill_recent,
+            self.documents.open_template,
+        )
+
+    def _graph_actions(self) -> GraphActions | None:
+        page = self.documents.page
+        return page.view.graph_actions if page is not None else None
+
+    def _lay_out(self) -> None:
+        if restore_geometry(self, self.session.layout()):
+            return
+        size = first_size(self)
+        self.resize(size)
+        right, bottom = max(300, int(size.width() * 0.31)), 160
+        self.resizeDocks([self.docks["picture"]], [right], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.docks["results"]], [bottom], Qt.Orientation.Vertical)
+        heights = [int(size.height() * 0.52), int(size.height() * 0.40)]
+        self.resizeDocks([self.docks["picture"], self.docks["inspector"]], heights, Qt.Orientation.Vertical)
+
+    def _connect_actions(self) -> None:
+        act, documents = self.actions_, self.documents
+        act.new.triggered.connect(documents.new)
+        act.open.triggered.connect(documents.ask_open)
+        act.save.triggered.connect(lambda: documents.page and documents.save(documents.page))
+        act.save_as.triggered.connect(lambda: documents.page and documents.save_as(documents.page))
+        act.close.triggered.connect(lambda: documents.close_page(documents.page))
+        act.preferences.triggered.connect(self._show_preferences)
+        act.quit.triggered.connect(self.close)
+        act.run.triggered.connect(lambda: self.running.run())
+        act.run_selection.triggered.connect(self._run_selection)
+        act.cancel.triggered.connect(lambda: self.runs.current and self.runs.cancel(self.runs.current))
+        act.cancel_all.triggered.connect(self.runs.cancel_all)
+        act.live.toggled.connect(self.running.set_live)
+        act.show_problems.triggered.connect(self._next_problem)
+        act.output_folder.triggered.connect(self._show_output)
+        act.restart_engine.triggered.connect(self._restart_engine)
+        act.clear_cache.triggered.connect(
+            lambda: ask_clear(self, lambda: self.engine.send(CacheRequest("clear", clear=True)))
+        )
+        act.about.triggered.connect(self._about)
+        self.count.valueChanged.connect(lambda count: setattr(self.running, "count", count))
+        self.runs.changed.connect(self._enable)
+        self._enable()
+
+    def _connect_documents(self) -> None:
+        self.documents.page_opened.connect(self._page_opened)
+        self.documents.page_closed.connect(self._page_closed)
+        self.documents.page_shown.connect(self._page_shown)
+        self.problems.jump_wanted.connect(self._jump)
+        self.problems.counted.connect(self._count_problems)
+        self.inspector.jump_wanted.connect(lambda node: self._jump(Trouble("", address=node)))
+        self.strip.graph_wanted.connect(self._open_graph_of)
+        self.picture.graph_wanted.connect(self._open_graph_of)
+
+    def _connect_engine(self) -> None:
+        engine, bar, follower = self.engine, self.bar, self.follower
+        engine.catalogue_changed.connect(self._catalogue_changed)
+        engine.state_changed.connect(bar.show_state)
+        engine.device_changed.connect(bar.show_device)
+        engine.memory_changed.connect(bar.show_memory)
+        bar.device_chosen.connect(self._choose_device)
+        bar.restart_wanted.connect(engine.restart)
+        bar.stop_wanted.connect(engine.stop)
+        bar.problems_wanted.connect(lambda: self._raise("problems"))
+        for speaker in (follower, self.gallery, self.documents, self.keeper):
+            speaker.said.connect(lambda words, bad: bar.say(words, bad=bad))
+        follower.previewed.connect(self._preview)
+        follower.pictured.connect(self.gallery.add)
+        follower.thumbed.connect(self.gallery.refresh)
+        follower.finished.connect(self._run_finished)
+
+    # Life
+
+    def start(self, file: Path | None = None) -> None:
+        """Bring back the last session, open `file` if one is given, and start the engine."""
+        self.keeper.restore()
+        self.gallery.restore()
+        if file is not None:
+            self.documents.open(file)
+        if not self.documents.count():
+            starter = paths.assets_dir() / "templates" / STARTER
+            if self.documents.open_template(starter) is None:
+                self.documents.new()
+        self.engine.start()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Nothing is asked: what is unsaved is in the journal and there again at the next start."""
+        self.hide()
+        self.running.stop()
+        self.runs.close()
+        self.gallery.remember()
+        self.keeper.flush()
+        self.engine.close()
+        self.background.close()
+        self.session.close()
+        for page in self.documents.pages():
+            page.close_page()
+        super().closeEvent(event)
+
+    # Documents
+
+    def _page_opened(self, page: Page) -> None:
+        self.undo.addStack(page.editing.stack)
+        page.view.run_to_requested.connect(lambda address: self.running.run((address,)))
+        page.scene.selection_changed.connect(lambda _nodes: self._show_selection(page))
+        page.problems_changed.connect(lambda: self._show_problems(page))
+        page.edited.connect(lambda edit: page is self.documents.page and self.running.changed(edit))
+
+    def _page_closed(self, page: Page) -> None:
+        self.undo.removeStack(page.editing.stack)
+        self.runs.forget_page(page.key)
+
+    def _page_shown(self, page: Page | None) -> None:
+        self._enable()
+        if page is None:
+            self.setWindowTitle("Latent Studio")
+            self.inspector.show_words("Open a workflow, or begin a new one.")
+            self.problems.show_troubles((), ())
+            return
+        self.undo.setActiveStack(page.editing.stack)
+        self.setWindowTitle(f"{page.title}{' •' if page.unsaved else ''} — Latent Studio")
+        self._show_selection(page)
+        self._show_problems(page)
+
+    def _show_selection(self, page: Page) -> None:
+        if page is not self.documents.page:
+            return
+        self._enable()
+        nodes = page.scene.selected
+        if len(nodes) != 1:
+            several = f"{len(nodes)} nodes are selected."
+            self.inspector.show_words(several if nodes else "Select a node to see its knobs.")
+            return
+        drawn = page.drawn(page.scene.address(nodes[0]))
+        self.inspector.show_node(page.editing, page.scene.name, nodes[0], self.engine.catalogue, drawn)
+
+    def _show_problems(self, page: Page) -> None:
+        if page is self.documents.page:
+            packages = self.engine.catalogue.problems
+            self.problems.show_troubles(page.failures, [*page.problems, *packages])
+
+    def _count_problems(self, count: int) -> None:
+        self.bar.count_problems(count)
+        self.docks["problems"].setWindowTitle(f"Problems ({count})" if count else "Problems")
+
+    def _next_problem(self) -> None:
+        self._raise("problems")
+        if self.problems.troubles:
+            self.problems.next()
+
+    def _jump(self, trouble: Trouble) -> None:
+        page = self.documents.page
+        if page is not None:
+            page.jump(trouble.graph, trouble.address)
+
+    def _open_graph_of(self, shot: Shot) -> None:
+        if shot.content is not None:
+            self.documents.add(as_new(shot.content))
+        elif shot.path is not None:
+            self.documents.open(shot.path)
+
+    def _fill_recent(self, menu: QMenu) -> None:
+        menu.clear()
+        for path in self.documents.recent:
+            action = menu.addAction(path.name, partial(self.documents.open, path))
+            action.setToolTip(str(path))
+        if menu.isEmpty():
+            menu.addAction("Nothing yet").setEnabled(False)
+        else:
+            menu.addSeparator()
+            menu.addAction("Forget these", self.documents.forget_recent)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        files = _dropped(event)
+        if files:
+            event.acceptProposedAction()
+            for file in files:
+                self.documents.open(file)
+
+    # Runs
+
+    def _run_selection(self) -> None:
+        page = self.documents.page
+        if page is not None and page.scene.selected:
+            self.running.run(tuple(map(page.scene.address, page.scene.selected)))
+
+    def _preview(self, run: Run, picture: QImage, words: str) -> None:
+        page = self.documents.page
+        if page is not None and run.page == page.key:
+            self.picture.show_preview(picture, words)
+
+    def _run_finished(self, run: Run) -> None:
+        self.picture.end_preview()
+        page = self.documents.page
+        if page is None or run.page != page.key:
+            return
+        if len(page.scene.selected) == 1:
+            self.inspector.set_drawn(page.drawn(page.scene.address(page.scene.selected[0])))
+        if run.standing == "failed":
+            self._raise("problems")
+
+    def _enable(self) -> None:
+        page, act = self.documents.page, self.actions_
+        for action in (act.save, act.save_as, act.close, act.run, act.live):
+            action.setEnabled(page is not None)
+        act.run_selection.setEnabled(page is not None and bool(page.scene.selected))
+        act.cancel.setEnabled(self.runs.current is not None)
+        act.cancel_all.setEnabled(bool(self.runs.sent or self.runs.waiting))
+
+    # Engine
+
+    def _catalogue_changed(self, catalogue: Catalogue) -> None:
+        self.documents.set_catalogue(catalogue)
+        self.inspector.set_catalogue(catalogue)
+
+    def _choose_device(self, device: str) -> None:
+        self.settings.put("device", device)
+        self.engine.send(SetDevice(device))
+
+    def _restart_engine(self) -> None:
+        if self.engine.state.state == "stopped":
+            self.engine.restart()
+        else:
+            self.engine.stop()
+
+    # Small things
+
+    def _raise(self, name: str) -> None:
+        self.docks[name].show()
+        self.docks[name].raise_()
+
+    def _show_preferences(self) -> None:
+        dialog = Preferences(self.engine, self.runs.output_dir, self)
+        dialog.output_dir_chosen.connect(self._set_output)
+        dialog.open()
+
+    def _set_output(self, folder: str) -> None:
+        self.runs.output_dir = Path(folder)
+        self.settings.put("output_dir", folder)
+
+    def _show_output(self) -> None:
+        self.runs.output_dir.mkdir(parents=True, exist_ok=True)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.runs.output_dir)))
+
+    def _about(self) -> None:
+        packages = self.engine.catalogue.packages
+        listed = "\n".join(f"{name} {version}" for name, version in sorted(packages.items()))
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setText("Latent Studio")
+        box.setInformativeText(f"A node graph for latent diffusion.\n\nNode packages\n{listed}")
+        box.open()
+
+
+def _dropped(event: QDropEvent) -> list[Path]:
+    files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+    return [file for file in files if file.suffix.lower() in SUFFIXES]
