@@ -30,6 +30,11 @@ class EditCommand(QUndoCommand):
     def undo(self) -> None:
         self._document.apply(self._inverse)
 
+    @property
+    def merge(self) -> str:
+        """The gesture it belongs to; empty for a whole one."""
+        return self._merge
+
     def id(self) -> int:
         return 1 if self._merge else -1
 
@@ -69,6 +74,13 @@ class Editing(QObject):
         """
         inverse = self.document.apply(edit)
         self.stack.push(EditCommand(self.document, edit, inverse, text, merge))
+
+    def take_back(self, merge: str) -> None:
+        """Undo the gesture `merge`, if it made the last entry, and forget it: it cannot be redone."""
+        last = self.stack.command(self.stack.index() - 1)
+        if merge and isinstance(last, EditCommand) and last.merge == merge:
+            last.setObsolete(True)
+            self.stack.undo()
 
 
 def _replaces(new: Edit, old: Edit) -> bool:

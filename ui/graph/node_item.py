@@ -8,7 +8,8 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from ui.graph.layout import Box, Part
+from studio.graph import Node
+from ui.graph.layout import HEADER, Box, Part
 from ui.graph.painter import Sight, paint_node
 
 Wanted = Callable[["NodeItem"], "frozenset[Part] | None"]
@@ -28,6 +29,7 @@ class NodeItem(QGraphicsItem):
         super().__init__()
         self._wanted = wanted
         self.sight = sight
+        self.far = self._far()
         self.setPos(*sight.node.pos)
 
     @property
@@ -40,9 +42,21 @@ class NodeItem(QGraphicsItem):
         if sight.layout[:2] != self.sight.layout[:2]:
             self.prepareGeometryChange()
         self.sight = sight
+        self.far = self._far()
         if self.pos() != QPointF(*sight.node.pos):
             self.setPos(*sight.node.pos)
         self.update()
+
+    def move(self, node: Node) -> None:
+        """The node is the same at another place."""
+        self.sight.node = node
+        self.far = self._far()
+        self.setPos(*node.pos)
+
+    def _far(self) -> tuple[QRectF, QRectF]:
+        """Body and header as they are drawn from afar, in the scene."""
+        body = QRectF(*self.box())
+        return body, QRectF(body.x(), body.y(), body.width(), HEADER)
 
     def box(self) -> Box:
         """Where the node lies in the scene."""

@@ -49,6 +49,10 @@ class FrameItem(QGraphicsItem):
     def paint(
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
     ) -> None:
+        self.draw(painter)
+
+    def draw(self, painter: QPainter) -> None:
+        """Paint it, in the scene's coordinates."""
         colour = colour_or(self.frame.colour, DARK.frame)
         rect = self.rect()
         if not self.frame.on:
@@ -94,6 +98,10 @@ class NoteItem(QGraphicsItem):
     def paint(
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
     ) -> None:
+        self.draw(painter)
+
+    def draw(self, painter: QPainter) -> None:
+        """Paint it, in the scene's coordinates."""
         colour = colour_or(self.note.colour, DARK.note)
         rect = self.rect()
         painter.setPen(ink.pen(mixed(colour, DARK.canvas, 0.9).name(), 1.2))

@@ -38,8 +38,8 @@ class GraphScene(QGraphicsScene):
     """
 
     selection_changed = Signal(list)
-    repainted = Signal(QRectF)
-    """A region changed; for views that paint from afar, past the items."""
+    repainted = Signal()
+    """Something looks different; for views that paint from afar, past the items."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class GraphScene(QGraphicsScene):
         self._focus = ""
         self._hover: tuple[str, Part] | None = None
         self._edited: tuple[str, str] | None = None
+        self._hovered_wire: Socket | None = None
         self._wanted: tuple[Socket, bool] | None = None
         self._wanted_parts: dict[str, frozenset[Part]] = {}
         self._off: frozenset[str] = frozenset()
@@ -150,6 +151,16 @@ class GraphScene(QGraphicsScene):
         old, self._hover = self._hover, new
         for each in {place[0] for place in (old, new) if place}:
             self._look_again(each)
+
+    def hover_wire(self, target: Socket | None) -> None:
+        """Draw a wire as the one under the mouse."""
+        if target == self._hovered_wire:
+            return
+        for each, hovered in ((self._hovered_wire, False), (target, True)):
+            item = self.wires.get(each) if each else None
+            if item is not None:
+                item.set_hovered(hovered)
+        self._hovered_wire = target
 
     def mark_edited(self, node: str, knob: str) -> None:
         """Leave a knob's field blank, since an editor lies over it; ``""`` for none."""
@@ -271,7 +282,7 @@ class GraphScene(QGraphicsScene):
         if found.frames:
             off = (item.frame.nodes for item in self.frames.values() if not item.frame.on)
             self._off = frozenset(node for nodes in off for node in nodes)
-            self.repainted.emit(self.sceneRect())
+            self.repainted.emit()
 
     def _follow_notes(self, found: Touched) -> None:
         for key in found.notes:
@@ -283,7 +294,7 @@ class GraphScene(QGraphicsScene):
             else:
                 self.notes[key] = NoteItem(note)
                 self.addItem(self.notes[key])
-            self.repainted.emit(self.sceneRect())
+            self.repainted.emit()
 
     def _rebuild(self) -> None:
         for item in (*self.nodes.values(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
@@ -300,7 +311,7 @@ class GraphScene(QGraphicsScene):
             self._put_wire(target, source)
         self._grow()
         self.select([node for node in self._selected if node in self.nodes])
-        self.repainted.emit(self.sceneRect())
+        self.repainted.emit()
 
     def _on_catalogue(self) -> None:
         self._reading = None
@@ -354,9 +365,8 @@ class GraphScene(QGraphicsScene):
             if self._top:
                 self.raise_node(node.id)
         else:
-            self.repainted.emit(QRectF(*item.box()))
             item.show_sight(sight)
-        self.repainted.emit(QRectF(*item.box()))
+        self.repainted.emit()
 
     def _look_again(self, node: str) -> None:
         """Draw a node anew; if it has grown or shrunk, its wires too."""
@@ -370,15 +380,12 @@ class GraphScene(QGraphicsScene):
                 self._route(target)
 
     def _move_node(self, node: Node) -> None:
-        item = self.nodes[node.id]
-        self.repainted.emit(QRectF(*item.box()))
-        item.sight.node = node
-        item.setPos(*node.pos)
-        self.repainted.emit(QRectF(*item.box()))
+        self.nodes[node.id].move(node)
+        self.repainted.emit()
 
     def _take_node(self, node: str) -> None:
-        self.repainted.emit(QRectF(*self.nodes[node].box()))
         self._drop(self.nodes.pop(node))
+        self.repainted.emit()
 
     def _put_wire(self, target: Socket, source: Socket) -> None:
         item = WireItem(target, source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPainterPathStroker
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
@@ -29,20 +29,17 @@ class WireItem(QGraphicsItem):
         self.hovered = False
         self._path = QPainterPath()
         self._bounds = QRectF()
-        self._ends = (QPointF(), QPointF())
+        self.line = QLineF()
+        """The straight way, which is drawn from afar; scene coordinates."""
         self.setZValue(-1)
-
-    @property
-    def ends(self) -> tuple[QPointF, QPointF]:
-        """Where it starts and where it ends, in the scene."""
-        return self._ends
 
     def route(self, start: QPointF, end: QPointF) -> None:
         """Lay the wire between two points of the scene."""
-        if self._ends == (start, end):
+        line = QLineF(start, end)
+        if self.line == line:
             return
         self.prepareGeometryChange()
-        self._ends = (start, end)
+        self.line = line
         first, second = wire_points((start.x(), start.y()), (end.x(), end.y()))
         self._path = QPainterPath(start)
         self._path.cubicTo(QPointF(*first), QPointF(*second), end)

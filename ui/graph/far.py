@@ -1,0 +1,67 @@
+"""The whole graph seen from afar: rectangles and lines drawn in bulk, past the items."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from ui.graph import ink
+from ui.graph.scene import GraphScene
+from ui.theme import DARK, mixed
+
+SCALE = 0.35
+"""Below this scale a view paints from afar."""
+
+LOUD = ("failed", "running")
+
+
+def paint_far(painter: QPainter, scene: GraphScene, scale: float) -> None:
+    """Draw all of `scene` with a few calls; `painter` is in the scene's coordinates."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    _remarks(painter, scene)
+    _wires(painter, scene)
+    _nodes(painter, scene, scale)
+
+
+def _remarks(painter: QPainter, scene: GraphScene) -> None:
+    for item in (*scene.frames.values(), *scene.notes.values()):
+        painter.save()
+        item.draw(painter)
+        painter.restore()
+
+
+def _wires(painter: QPainter, scene: GraphScene) -> None:
+    groups: dict[str, list[QLineF]] = {}
+    for item in scene.wires.values():
+        groups.setdefault(item.colour, []).append(item.line)
+    for colour, lines in groups.items():
+        pen = QPen(mixed(colour, DARK.canvas, 0.7), 1.5)
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        painter.drawLines(lines)
+
+
+def _nodes(painter: QPainter, scene: GraphScene, scale: float) -> None:
+    bodies: list[QRectF] = []
+    heads: dict[str, list[QRectF]] = {}
+    rings: dict[str, list[QRectF]] = {}
+    for item in scene.nodes.values():
+        sight, (body, head) = item.sight, item.far
+        bodies.append(body)
+        heads.setdefault(DARK.disabled if sight.muted else sight.tint, []).append(head)
+        if sight.selected:
+            rings.setdefault(DARK.text, []).append(body)
+        elif sight.status.state in LOUD:
+            rings.setdefault(DARK.bad if sight.status.state == "failed" else DARK.running, []).append(body)
+        elif sight.face.missing or sight.problems:
+            rings.setdefault(DARK.warning, []).append(body)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(ink.NODE)
+    painter.drawRects(bodies)
+    for colour, rects in heads.items():
+        painter.setBrush(mixed(colour, DARK.node, 0.6))
+        painter.drawRects(rects)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, rects in rings.items():
+        painter.setPen(QPen(QColor(colour), 2.0 / scale))
+        painter.drawRects(rects)
