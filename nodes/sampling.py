@@ -43,6 +43,10 @@ ddim_uniform = Extension(
     "schedule", "ddim_uniform", f"{_SCHEDULES}:ddim_uniform", "Table entries at an even stride."
 )
 beta = Extension("schedule", "beta", f"{_SCHEDULES}:beta", "Quantiles of Beta(0.6, 0.6): dense at both ends.")
+kl_optimal = Extension("schedule", "kl_optimal", f"{_SCHEDULES}:kl_optimal", "Even in the angle of sigma.")
+linear_quadratic = Extension(
+    "schedule", "linear_quadratic", f"{_SCHEDULES}:linear_quadratic", "Slow at first, then by squares."
+)
 
 
 @node(

@@ -1,0 +1,111 @@
+"""Building networks from files, without a network: weights by mapped file, cancelled between tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from studio.diffusion.api import Check
+from studio.diffusion.device import Place
+from studio.errors import NodeError
+from studio.models.header import read_header
+
+_LOOK_BYTES = 64 * 2**20
+
+
+def fill(
+    network: torch.nn.Module,
+    files: list[Path],
+    place: Place,
+    check: Check,
+) -> None:
+    """Give a network made on the meta device its weights, from mapped files, in the place's number format.
+
+    Args:
+        network: Without weights.
+        files: Safetensors files that hold them all between them.
+        place: Where they go.
+        check: Called every 64 MB; may raise.
+
+    Raises:
+        NodeError: A tensor is missing, unknown or of another shape.
+        FileError: A file is cut short or no safetensors file.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    weights: dict[str, torch.Tensor] = {}
+    dtype = getattr(torch, place.dtype)
+    since = 0
+    for path in files:
+        read_header(path)
+        with safe_open(path, framework="pt") as file:
+            for name in sorted(wanted.keys() & set(file.keys())):
+                tensor = file.get_tensor(name)
+                if tuple(tensor.shape) != wanted[name]:
+                    raise _misfit(path, f"{name} is {list(tensor.shape)}, not {list(wanted[name])}")
+                weights[name] = tensor.to(place.device, dtype if tensor.is_floating_point() else None)
+                since += tensor.nbytes
+                if since >= _LOOK_BYTES:
+                    check()
+                    since = 0
+    missing = sorted(wanted.keys() - weights.keys())
+    if missing:
+        raise _misfit(
+            files[0] if files else Path(), f"{len(missing)} tensors are missing, {missing[0]} first"
+        )
+    network.load_state_dict(weights, assign=True)
+    network.requires_grad_(False).eval()
+
+
+def _misfit(path: Path, what: str) -> NodeError:
+    return NodeError(
+        f"{path.name} does not fit its configuration: {what}.", "Download the model again, or choose another."
+    )
+
+
+def nbytes(network: torch.nn.Module) -> int:
+    """Bytes of a network's weights."""
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def stop_inside(network: torch.nn.Module, kinds: tuple[str, ...], check: Callable[[], None]) -> None:
+    """Call `check` before every module whose class bears one of those names, so that it may stop a step."""
+
+    def look(*_: object) -> None:
+        check()
+
+    for module in network.modules():
+        if type(module).__name__ in kinds:
+            module.register_forward_pre_hook(look)
+
+
+def config(path: Path) -> Mapping[str, Any]:
+    """Read a network's configuration.
+
+    Raises:
+        NodeError: Missing or unreadable.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise NodeError(f"{path} cannot be read: {error}.", "Download the model again.") from error
+    if not isinstance(found, dict):
+        raise NodeError(f"{path} is no configuration.", "Download the model again.")
+    return found
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The safetensors files that hold a network's weights between them: whole, in shards, or half precision.
+
+    Raises:
+        NodeError: There is none.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    plain = [file for file in found if file.stem.count(".") == 0]
+    if not found:
+        raise NodeError(f"There are no weights in {folder}.", "Choose a folder with .safetensors files.")
+    return plain or found

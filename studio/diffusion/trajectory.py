@@ -1,0 +1,154 @@
+"""Trajectories that can be stopped, stored and resumed: one key for every step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+
+from studio.diffusion.api import Noise, Sampling, Sigmas, Solver, State
+from studio.diffusion.guidance import Ranged
+
+if TYPE_CHECKING:
+    from studio.cache.store import Store
+
+_WORTH_KEEPING_S = 0.05
+
+
+class Guider(Protocol):
+    """Turns x at a noise level into one estimate of the picture, and may remember from call to call."""
+
+    @property
+    def state(self) -> tuple[torch.Tensor, ...]:
+        """What it remembers."""
+        ...
+
+    @state.setter
+    def state(self, state: tuple[torch.Tensor, ...]) -> None: ...
+
+    def __call__(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Estimate the picture."""
+        ...
+
+    def ranged(self) -> Iterable[Ranged]:
+        """What acts, each with its range of the trajectory."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What a trajectory depends on.
+
+    Attributes:
+        origin: Digest of all that acts from the very start: model, initial latent, noise, mask, numerics.
+        solver: How steps are taken.
+        solver_name: As registered.
+        sigmas: Noise levels.
+        sampling: Of the denoiser.
+        guider: Gives the estimates.
+    """
+
+    origin: str
+    solver: Solver
+    solver_name: str
+    sigmas: Sigmas
+    sampling: Sampling
+    guider: Guider
+
+    def keys(self) -> list[str]:
+        """Key of the state before each step, and of the last one.
+
+        A step's key is made of the one before, of the sigmas that the step reads and of what acts in it,
+        so that two trajectories share their states up to the first step in which they differ.
+        """
+        start = (self.origin, self.solver_name, str(self.solver.version), self.sigmas[0].hex())
+        keys = [_digest("trajectory", *start)]
+        ranged = list(self.guider.ranged())
+        for k in range(len(self.sigmas) - 1):
+            read = self.sigmas[k : k + 2 + self.solver.look_ahead]
+            acting = self._acting(ranged, k)
+            keys.append(_digest(keys[-1], *(sigma.hex() for sigma in read), "acting", *acting))
+        return keys
+
+    def _acting(self, ranged: list[Ranged], k: int) -> Iterator[str]:
+        """What acts in step `k`; where it begins or ends within a step that looks inside, the ends too."""
+        first = self.sampling.progress(self.sigmas[k])
+        last = self.sampling.progress(self.sigmas[k + 1]) if self.solver.inner else first
+        for (begin, end), digest in ranged:
+            if begin <= first and (last < end or end >= 1):
+                yield digest
+            elif begin <= last and (first < end or end >= 1):
+                yield f"{digest} {begin.hex()} {end.hex()}"
+
+    def run(
+        self,
+        begin: Callable[[], torch.Tensor],
+        noise: Callable[[torch.Tensor, int], Noise],
+        store: Store | None,
+        device: torch.device,
+    ) -> Iterator[State]:
+        """Yield the state after every step, beginning behind the last one that is stored.
+
+        Args:
+            begin: Gives x at the first noise level; not called where a stored state is found.
+            noise: From x and the count of draws made, where the solver's noise comes from.
+            store: Where states are kept; None keeps none.
+            device: Where to compute.
+        """
+        keys = self.keys()
+        state = self._stored(keys, store, device) or State(0, begin().to(device))
+        if state.step:
+            self.guider.state = state.guider
+            yield state
+        source = noise(state.x, state.draws)
+        kept = time.perf_counter()
+        for bare in self.solver(self.guider, self.sigmas, source, state):
+            step = replace(bare, guider=self.guider.state, draws=source.draws)
+            if store is not None and step.step < len(keys) - 1:
+                now = time.perf_counter()
+                keep = now - kept >= _WORTH_KEEPING_S
+                store.put(keys[step.step], _stored_form(step), seconds=now - kept, keep=keep)
+                kept = now if keep else kept
+            yield step
+
+    def _stored(self, keys: list[str], store: Store | None, device: torch.device) -> State | None:
+        if store is None:
+            return None
+        for k in range(len(keys) - 2, 0, -1):
+            if store.header(keys[k]) is not None:
+                outputs = store.load(keys[k])
+                if outputs is not None:
+                    return _state(outputs, k, device)
+        return None
+
+
+def _stored_form(state: State) -> dict[str, object]:
+    # Tuples: the store digests the elements of a list, which nobody asks for here.
+    return {
+        "x": state.x.cpu(),
+        "history": tuple(item.cpu() for item in state.history),
+        "guider": tuple(item.cpu() for item in state.guider),
+        "draws": state.draws,
+    }
+
+
+def _state(outputs: dict[str, object], step: int, device: torch.device) -> State:
+    x = cast("torch.Tensor", outputs["x"]).to(device)
+    history, guider = (
+        tuple(item.to(device) for item in cast("tuple[torch.Tensor, ...]", outputs[name]))
+        for name in ("history", "guider")
+    )
+    return State(step, x, history, guider, cast("int", outputs["draws"]))
+
+
+def _digest(*parts: str) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()

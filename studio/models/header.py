@@ -1,0 +1,107 @@
+"""The header of a safetensors file, read as what a stranger may have written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from studio.errors import FileError
+
+_LIMIT_BYTES = 100 * 2**20
+_LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """Where a tensor lies in its file: `begin` and `end` count from the start of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a safetensors file says of itself.
+
+    Attributes:
+        tensors: Name → place, in file order.
+        raw: The header's bytes as written.
+        size: Of the whole file, in bytes.
+    """
+
+    tensors: dict[str, TensorPlace]
+    raw: bytes
+    size: int
+
+
+def read_header(path: Path) -> Header:
+    """Read a safetensors header; the tensors themselves are not touched.
+
+    Raises:
+        FileError: It is missing, cut short, too big, or no such file at all.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            if size < _LENGTH_BYTES + 2 or not 2 <= length <= _LIMIT_BYTES:
+                raise _alien(path)
+            raw = file.read(length) if length <= size - _LENGTH_BYTES else b""
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from error
+    if not raw:
+        raise FileError(
+            f"{path.name} is cut short: its header alone takes {_megabytes(length)}, "
+            f"the file has {_megabytes(size)}.",
+            "Copy or download it again.",
+        )
+    tensors = _places(path, raw, _LENGTH_BYTES + length)
+    claimed = max((place.end for place in tensors.values()), default=_LENGTH_BYTES + length)
+    if claimed > size:
+        raise FileError(
+            f"{path.name} is cut short: its header says {_megabytes(claimed)}, "
+            f"the file has {_megabytes(size)}.",
+            "Copy or download it again.",
+        )
+    return Header(tensors, raw, size)
+
+
+def _places(path: Path, raw: bytes, start: int) -> dict[str, TensorPlace]:
+    try:
+        entries = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _alien(path) from error
+    if not isinstance(entries, dict):
+        raise _alien(path)
+    places: dict[str, TensorPlace] = {}
+    for name, entry in cast("dict[str, object]", entries).items():
+        if name != "__metadata__":
+            places[name] = _place(path, entry, start)
+    return dict(sorted(places.items(), key=lambda item: item[1].begin))
+
+
+def _place(path: Path, entry: object, start: int) -> TensorPlace:
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
+            0 <= begin <= end and _is_shape(cast("list[object]", shape))
+        ):
+            return TensorPlace(dtype, tuple(cast("list[int]", shape)), start + begin, start + end)
+        case _:
+            raise _alien(path)
+
+
+def _is_shape(sides: list[object]) -> bool:
+    return all(isinstance(side, int) and side >= 0 for side in sides)
+
+
+def _alien(path: Path) -> FileError:
+    return FileError(f"{path.name} is not a safetensors file.", "Choose a .safetensors model file.")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < 10_000_000 else f"{count / 1e6:,.0f} MB"
