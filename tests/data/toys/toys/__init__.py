@@ -59,15 +59,13 @@ def die(
     ctx.progress(1, 2)
     if unless and os.path.exists(unless):
         return number
-    # Long enough for what was said to reach the editor.
-    time.sleep(0.1)
-    if how == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif how == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    elif how == "abort":
+    time.sleep(0.1)  # long enough for what was said to reach the editor
+    if how == "exit":
+        os._exit(3)
+    if how == "abort":
         os.abort()
-    os._exit(3)
+    signal.raise_signal(signal.SIGKILL if how == "kill" else signal.SIGSEGV)
+    return number
 
 
 @node("refuse", category="Toys")
