@@ -66,7 +66,7 @@ class DiskTier:
 
     def path(self, key: str) -> str:
         """Return where the entry of `key` lies, if there is one."""
-        name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        name = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return f"{self._entries}{os.sep}{name[:2]}{os.sep}{name[2:]}.entry"
 
     def used_ns(self, key: str) -> int | None:
