@@ -93,20 +93,17 @@ class Binding:
             NodeError: It cannot run: lists of different lengths, a missing file, an unfit wired value.
         """
         spec = flat.spec
-        lazy = {item.name for item in spec.inputs} if spec.lazy else set[str]()
-        wired = {
-            name: self._source(source.address, source.output)
-            for name, source in flat.wires.items()
-            if name not in lazy
-        }
+        wired: dict[str, Bound] = {}
+        for name, source in flat.wires.items():
+            if not (spec.lazy and name in spec.many):
+                wired[name] = self._source(source.address, source.output)
         if spec.passes:
             return [], self._pass_on(flat, wired)
-        inputs = {name: self._resolved(bound) for name, bound in wired.items()}
-        many = {item.name: item.many for item in spec.inputs}
-        for name, is_many in many.items():
-            bound = inputs.get(name)
-            if is_many and isinstance(bound, Ref):
-                inputs[name] = (bound,)
+        many = spec.many
+        inputs: dict[str, Bound] = {}
+        for name, bound in wired.items():
+            resolved = self._resolved(bound)
+            inputs[name] = (resolved,) if many.get(name) and isinstance(resolved, Ref) else resolved
         sets = fan_out(flat.address, many, inputs)
         if spec.instant:
             return [], self._evaluated(flat, sets, inputs)
@@ -118,7 +115,7 @@ class Binding:
     def _resolved(self, bound: Bound) -> Bound:
         """Scalars by value, lists by element."""
         if isinstance(bound, Ref):
-            return self._resolved_ref(bound)
+            return bound if bound.kind == "value" else self._resolved_ref(bound)
         resolved: list[Ref] = []
         for ref in bound:
             item = self._resolved_ref(ref)
@@ -153,8 +150,13 @@ class Binding:
 
     def _call(self, flat: FlatNode, given: Mapping[str, Bound]) -> Call:
         spec = flat.spec
-        inputs = {name: bound for name, bound in given.items() if spec.input(name)}
-        wired = {name: self._values(bound) for name, bound in given.items() if name not in inputs}
+        inputs: dict[str, Bound] = {}
+        wired: dict[str, object] = {}
+        for name, bound in given.items():
+            if name in spec.many:
+                inputs[name] = bound
+            else:
+                wired[name] = self._values(bound)
         own, knobs, files = self._own(flat, wired)
         numerics = self._ground.numerics() if spec.device else ""
         key = call_key(own, {name: ids(bound) for name, bound in inputs.items()}, files, numerics)
@@ -173,12 +175,12 @@ class Binding:
     ) -> tuple[bytes, dict[str, Json], dict[str, str]]:
         """The node's own share of the key, the knobs as its function gets them, and digests of files."""
         node, spec = flat.node, flat.spec
-        function = self._ground.functions[spec.type]
         drawn = self._ground.draws.get(flat.address, {})
         plain = not wired and not drawn
         remembered = node.__dict__.get("_own") if plain else None
         if remembered is not None and remembered[0] is spec:
             return remembered[1], remembered[2], {}
+        function = self._ground.functions[spec.type]
         values = knob_values(node, spec, self._ground.choices, {**drawn, **cast("Mapping[str, Json]", wired)})
         files: dict[str, str] = {}
         keyed = dict(values)

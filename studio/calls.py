@@ -13,9 +13,9 @@ from studio.keys import canonical, digest
 from studio.types import Json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Ref:
-    """A value that a call gives, or will give.
+    """A value that a call gives, or will give. Not written to; frozen would cost a third of planning.
 
     Attributes:
         id: What enters the keys of those that take it.
@@ -103,11 +103,10 @@ def fan_out(
     Raises:
         NodeError: Lists of different lengths meet.
     """
-    lengths = {
-        name: len(bound)
-        for name, bound in inputs.items()
-        if isinstance(bound, tuple) and not many.get(name, False)
-    }
+    lengths: dict[str, int] = {}
+    for name, bound in inputs.items():
+        if isinstance(bound, tuple) and not many.get(name, False):
+            lengths[name] = len(bound)
     if not lengths:
         return None
     counts = set(lengths.values()) - {1}

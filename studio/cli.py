@@ -112,8 +112,7 @@ class _Job:
 
     def problems(self) -> list[Problem]:
         """What keeps the targets from running."""
-        flat = flatten(self.content, self.catalogue)
-        problems = validate(self.content, self.catalogue, self.base_dir, flat)
+        problems = validate(self.content, self.catalogue, self.base_dir)
         # What could not be upgraded says more than that it is old.
         told = {(problem.graph, problem.node) for problem in self._stale}
         problems = self._stale + [
@@ -123,7 +122,7 @@ class _Job:
         ]
         if not self.targets:
             return problems
-        needed = _needed(flat, self.targets)
+        needed = _needed(flatten(self.content, self.catalogue), self.targets)
         return [problem for problem in problems if (problem.graph, problem.node) in needed]
 
 

@@ -27,10 +27,12 @@ from studio.registry import Registry
 from studio.run import Run, Threads
 from studio.types import Json
 from studio.upgrade import upgraded
-from studio.validate import validate
+from studio.validate import FileKnob, missing_files, structure
 from studio.why import LastKeys
 
 POOL_THREADS = 3
+REMEMBERED = 4
+"""Documents whose flat form is kept for the next run."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,17 @@ class Request:
     draws: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, "Mapping[str, Json]"])
     output_dir: Path = field(default_factory=Path)
     base_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What follows from a document alone, whatever files there are; remembered for the next run of it."""
+
+    asked: Content
+    content: Content
+    flat: Flat
+    problems: list[Problem]
+    files: list[FileKnob]
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,7 @@ class Executor:
         self._numerics = numerics
         self._files = FileDigests()
         self._last = LastKeys(store)
+        self._prepared: list[_Prepared] = []
         self._compute = ThreadPoolExecutor(1, "compute")
         self._pool = ThreadPoolExecutor(POOL_THREADS, "pool")
 
@@ -140,22 +154,33 @@ class Executor:
         return RunFinished(request.run, state, time.perf_counter() - began, device, dtype)
 
     def _ready(self, request: Request) -> _Ready:
-        content, problems = upgraded(request.content, self._registry)
-        flat = flatten(content, self._catalogue)
-        problems.extend(validate(content, self._catalogue, request.base_dir, flat))
+        prepared = self._prepare(request.content)
+        flat = prepared.flat
+        problems = prepared.problems + missing_files(prepared.files, request.base_dir)
         reasons = {(problem.graph, problem.node): problem.title for problem in problems}
         blocked = {
             address: reasons[node.graph, node.node.id]
             for address, node in (flat.nodes.items() if reasons else ())
             if (node.graph, node.node.id) in reasons
         }
-        return _Ready(content, flat, problems, blocked, self._targets(request.targets, flat))
+        return _Ready(prepared.content, flat, problems, blocked, self._targets(request.targets, flat))
+
+    def _prepare(self, asked: Content) -> _Prepared:
+        prepared = next((known for known in self._prepared if known.asked is asked), None)
+        if prepared is None:
+            content, problems = upgraded(asked, self._registry)
+            flat = flatten(content, self._catalogue)
+            more, files = structure(content, self._catalogue, flat)
+            prepared = _Prepared(asked, content, flat, problems + more, files)
+            self._prepared = [prepared, *self._prepared[: REMEMBERED - 1]]
+        return prepared
 
     def _targets(self, asked: tuple[str, ...], flat: Flat) -> tuple[str, ...]:
         fed = {source.address for node in flat.nodes.values() for source in node.wires.values()}
         if not asked:
             shown = tuple(address for address, node in flat.nodes.items() if node.spec.shows)
-            return shown or tuple(address for address in flat.nodes if address not in fed)
+            wished = shown or tuple(address for address in flat.nodes if address not in fed)
+            return (*wished, *sorted(flat.unknown))
         found: list[str] = []
         for address in asked:
             inside = [name for name in flat.nodes if name.startswith(f"{address}/")]
@@ -163,7 +188,9 @@ class Executor:
                 found.append(address)
             elif inside:
                 found.extend(name for name in inside if name not in fed or flat.nodes[name].spec.shows)
-            elif address not in flat.skipped and address not in flat.unknown:
+            elif address in flat.unknown:
+                found.append(address)
+            elif address not in flat.skipped:
                 raise StudioError(f"There is no node “{address}” in this document.", node=address)
         return tuple(found)
 

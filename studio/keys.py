@@ -51,11 +51,8 @@ def canonical(value: object) -> bytes:
 
 def digest(*parts: bytes) -> str:
     """Hex digest of length-prefixed parts."""
-    whole = hashlib.blake2b(FORMAT, digest_size=KEY_BYTES)
-    for part in parts:
-        whole.update(b"%d:" % len(part))
-        whole.update(part)
-    return whole.hexdigest()
+    whole = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return hashlib.blake2b(FORMAT + whole, digest_size=KEY_BYTES).hexdigest()
 
 
 def knob_values(
@@ -95,4 +92,11 @@ def call_key(
         numerics: Device class, compute dtype and whatever else moves the last bits; empty for nodes
             that use no weights.
     """
-    return digest(own, canonical(dict(inputs)), canonical(files or {}), numerics.encode())
+    parts = [own, numerics.encode()]
+    for name in sorted(inputs):
+        given = inputs[name]
+        parts.append(name.encode())
+        parts.append(b"1" + given.encode() if isinstance(given, str) else canonical(given))
+    if files:
+        parts.append(canonical(files))
+    return digest(*parts)

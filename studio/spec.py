@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from studio.types import BOOL, FLOAT, INT, TEXT
@@ -89,7 +90,7 @@ class KnobSpec:
         return kind.name if kind else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeSpec:
     """A type of node.
 
@@ -129,15 +130,28 @@ class NodeSpec:
 
     def input(self, name: str) -> InputSpec | None:
         """The input of that name."""
-        return next((item for item in self.inputs if item.name == name), None)
+        return self._by_name[0].get(name)
 
     def knob(self, name: str) -> KnobSpec | None:
         """The knob of that name."""
-        return next((item for item in self.knobs if item.name == name), None)
+        return self._by_name[1].get(name)
 
     def output(self, name: str) -> OutputSpec | None:
         """The output of that name."""
-        return next((item for item in self.outputs if item.name == name), None)
+        return self._by_name[2].get(name)
+
+    @cached_property
+    def _by_name(self) -> tuple[dict[str, InputSpec], dict[str, KnobSpec], dict[str, OutputSpec]]:
+        return (
+            {item.name: item for item in self.inputs},
+            {item.name: item for item in self.knobs},
+            {item.name: item for item in self.outputs},
+        )
+
+    @cached_property
+    def many(self) -> dict[str, bool]:
+        """Input → it takes a whole list."""
+        return {item.name: item.many for item in self.inputs}
 
     @property
     def defaults(self) -> dict[str, Json]:

@@ -64,9 +64,11 @@ class Telling:
             for address, plan in self._planning.nodes.items()
             if plan.standing is Standing.BLOCKED
         }
-        for problem in problems if blocked else ():
+        unknown = flat.unknown if blocked else flat.unknown & self._planning.target_set
+        self.failed = self.failed or not unknown.isdisjoint(self._planning.target_set)
+        for problem in problems if blocked or unknown else ():
             address = blocked.get((problem.graph, problem.node), problem.node)
-            if address in flat.unknown or (problem.graph, problem.node) in blocked:
+            if address in unknown or (problem.graph, problem.node) in blocked:
                 told = NodeFailed(self._run, address, problem.title, problem.remedy, problem.socket)
                 self._emit(told)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from studio.catalogue import Catalogue
@@ -14,25 +16,59 @@ from studio.reading import Reading
 from studio.spec import KnobError, KnobSpec, NodeSpec, coerce
 
 
-def validate(
-    content: Content, catalogue: Catalogue, base_dir: Path | None = None, flat: Flat | None = None
-) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class FileKnob:
+    """A file that a knob names, to be looked for."""
+
+    graph: str
+    node: str
+    knob: KnobSpec
+    value: str
+
+
+def validate(content: Content, catalogue: Catalogue, base_dir: Path | None = None) -> list[Problem]:
     """Everything that keeps nodes of the document from running.
 
     Args:
         content: The document.
         catalogue: What is installed.
         base_dir: Folder that relative file names start from (the workflow file's).
-        flat: The document flattened, where the caller has it already.
     """
+    problems, files = structure(content, catalogue, flatten(content, catalogue))
+    return problems + missing_files(files, base_dir)
+
+
+def structure(content: Content, catalogue: Catalogue, flat: Flat) -> tuple[list[Problem], list[FileKnob]]:
+    """What is wrong with the document itself, and the files that are still to be looked for."""
     reading = Reading(content, catalogue)
-    problems = [problem for name in content.graphs for problem in _Checked(reading, name, base_dir).problems]
+    checked = [_Checked(reading, name) for name in content.graphs]
+    problems = [problem for graph in checked for problem in graph.problems]
     broken = {(problem.graph, problem.node) for problem in problems}
     problems.extend(
         problem
-        for problem in (flat or flatten(content, catalogue)).problems
+        for problem in flat.problems
         if (problem.graph, problem.node) not in broken or problem.kind == "cycle"
     )
+    return problems, [file for graph in checked for file in graph.files]
+
+
+def missing_files(files: Iterable[FileKnob], base_dir: Path | None) -> list[Problem]:
+    """A problem for each file that is not there, or is no file."""
+    problems: list[Problem] = []
+    for file in files:
+        where = (file.graph, file.node, file.knob.name)
+        if not file.value:
+            if not file.knob.options.get("empty"):
+                title = f"“{file.node}” has no file at “{file.knob.name}” yet."
+                problems.append(Problem("missing_file", title, "Choose one.", *where))
+            continue
+        path = resolve(file.value, base_dir)
+        if not path.exists():
+            title = f"“{file.node}” names a file that is not there: {path}."
+            problems.append(Problem("missing_file", title, "Choose another, or put it back.", *where))
+        elif path.is_dir() and not file.knob.options.get("folder"):
+            title = f"“{file.node}” names a folder where a file is meant: {path}."
+            problems.append(Problem("missing_file", title, "Choose a file.", *where))
     return problems
 
 
@@ -50,11 +86,11 @@ def wire_refusal(
 class _Checked:
     """The problems of one graph, found by looking at each node and each wire once."""
 
-    def __init__(self, reading: Reading, name: str, base_dir: Path | None) -> None:
+    def __init__(self, reading: Reading, name: str) -> None:
         self.problems: list[Problem] = []
+        self.files: list[FileKnob] = []
         self._reading = reading
         self._name = name
-        self._base_dir = base_dir
         self._graph: Graph = reading.content.graphs[name]
         muted = muted_nodes(reading.content, name)
         self._dead = muted | {key for key, node in self._graph.nodes.items() if node.mode == "bypass"}
@@ -135,20 +171,8 @@ class _Checked:
         except KnobError as error:
             self._say("out_of_range", f"“{node.id}”: {error}", "Choose a value it takes.", node.id, knob.name)
             return
-        if knob.kind != "file" or not isinstance(value, str):
-            return
-        if not value:
-            if not knob.options.get("empty"):
-                title = f"“{node.id}” has no file at “{knob.name}” yet."
-                self._say("missing_file", title, "Choose one.", node.id, knob.name)
-            return
-        path = resolve(value, self._base_dir)
-        if not path.exists():
-            title = f"“{node.id}” names a file that is not there: {path}."
-            self._say("missing_file", title, "Choose another, or put it back.", node.id, knob.name)
-        elif path.is_dir() and not knob.options.get("folder"):
-            title = f"“{node.id}” names a folder where a file is meant: {path}."
-            self._say("missing_file", title, "Choose a file.", node.id, knob.name)
+        if knob.kind == "file" and isinstance(value, str):
+            self.files.append(FileKnob(self._name, node.id, knob, value))
 
     def _check_wire(self, target: Socket, source: Socket) -> None:
         if target.node != BOUNDARY and not self._is_known(target.node):
