@@ -31,6 +31,8 @@ COUNT_AGAIN_AFTER = 1 / 16
 """Share of the cap that a process writes before it looks again at what others wrote."""
 REST_S = 60.0
 """After a failed write, how long before the next is tried."""
+ATTEMPTS = 3
+"""How often a write begins again when a folder or its temporary file is gone."""
 STALE_S = 3600.0
 """Age at which a temporary file is nobody's, whoever's it was."""
 
@@ -122,11 +124,7 @@ class DiskTier:
             self._count()
         before = self._size(key)
         try:
-            try:
-                self._write(self.path(key), pieces)
-            except FileNotFoundError:
-                # Someone took the folder or the temporary file away meanwhile; both are made anew.
-                self._write(self.path(key), pieces)
+            self._write(self.path(key), pieces)
         except OSError as error:
             self._fail(error)
             return False
@@ -160,12 +158,20 @@ class DiskTier:
             return None
 
     def _write(self, path: str, pieces: list[entry.Buffer]) -> None:
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(FileNotFoundError):
+                self._publish(path, pieces)
+                return
+            # The folders are not there yet, or someone took them or the temporary file away meanwhile.
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._publish(path, pieces)
+
+    def _publish(self, path: str, pieces: list[entry.Buffer]) -> None:
         temporary = self._temporary / f"{_HOST}-{os.getpid()}-{next(_numbers)}"
         try:
             with open(temporary, "wb") as file:
                 file.writelines(pieces)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
             os.replace(temporary, path)
         except PermissionError:
             # Windows: another process has the same entry open, so it is there already.

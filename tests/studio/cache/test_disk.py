@@ -258,6 +258,37 @@ def test_an_entry_larger_than_the_cap_is_not_written_and_evicts_nothing(tmp_path
     assert not tier.trouble
 
 
+def test_what_another_process_uses_while_room_is_made_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tier = DiskTier(tmp_path, 100 * BLOCK_BYTES)
+    fill(tier, "abcdefghij")
+    monkeypatch.setattr(tier, "_sweep", lambda: DiskTier(tmp_path, 1 << 20).touch("a"))
+    tier.store("k", None, codec.encode(bytes(1000)))
+    assert kept(tier, "abcdefghijk") == "adefghijk"
+
+
+def test_a_value_of_too_many_parts_is_not_written(tier: DiskTier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry, "MAX_JSON_BYTES", 1000)
+    assert not tier.store("k", None, codec.encode(list(range(1000))))
+    assert not tier.trouble
+
+
+@pytest.mark.expects_log("studio.cache.disk", "There is not enough memory to load")
+def test_an_entry_for_which_there_is_no_memory_is_a_miss_but_stays(
+    tier: DiskTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tier.store("k", None, ENCODED)
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as full:
+        full.setattr(np, "empty", refuse)
+        assert tier.load("k") is None
+    assert image(tier) is not None
+
+
 def test_sizes_follow_every_change(tier: DiskTier) -> None:
     fill(tier, "abc")
     assert tier.sizes() == (30 * BLOCK_BYTES, 3)
