@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import sys
+import threading
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
+from studio.cache import codec
+from studio.cache.store import Store
 from studio.catalogue import Catalogue
 from studio.declare import Knob
+from studio.document import Content
 from studio.errors import StudioError
+from studio.events import Event, NodeChanged
+from studio.executor import Executor, Request
+from studio.graph import ROOT, Graph, Node, Socket
 from studio.types import WireType
+from tests.laws import examples
 from tests.laws.everything import SAMPLE, registry
 
 KINDS = ("solver", "schedule", "guider", "patch", "preprocessor", "family")
@@ -83,3 +92,57 @@ def test_the_editor_learns_all_of_it_as_data() -> None:
     catalogue = registry().catalogue()
     assert Catalogue.from_json(catalogue.to_json()) == catalogue
     assert "acme_midpoint" in catalogue.choices["solver"]
+
+
+def test_the_sampler_takes_its_solver_and_its_schedule() -> None:
+    settings = {**examples.knobs("core/k_sampler"), "solver": "acme_midpoint", "schedule": "acme_even"}
+    latent = examples.call("core/k_sampler", settings)
+    usual = examples.call("core/k_sampler")
+    assert latent.samples.shape == usual.samples.shape
+    assert latent.samples.isfinite().all()
+    assert not latent.samples.equal(usual.samples)
+
+
+def test_the_sampler_takes_a_model_of_its_family() -> None:
+    model = examples.call("acme/load_grey", {"level": 0.25})
+    inputs = {**examples.inputs("core/k_sampler"), "model": model}
+    latent = examples.call("core/k_sampler", examples.knobs("core/k_sampler"), inputs)
+    assert latent.samples.sub(0.25).abs().max() < 0.01
+
+
+def test_its_values_are_kept_by_the_cache() -> None:
+    depth = examples.call("acme/depth_from_brightness")
+    encoded = codec.encode(depth)
+    back = codec.decode(encoded.header, encoded.buffers)
+    assert type(back) is type(depth)
+    assert codec.digest(back) == codec.digest(depth)
+
+
+def test_its_nodes_run_in_a_graph(tmp_path: Path) -> None:
+    nodes = {
+        "stripes": Node("stripes", "acme/stripes", version=1, params={"size": 32, "angle": 90.0}),
+        "depth": Node("depth", "acme/depth_from_brightness"),
+        "parts": Node("parts", "acme/depth_parts"),
+        "invert": Node("invert", "core/invert_mask"),
+    }
+    wires = {
+        Socket("depth", "image"): Socket("stripes", "image"),
+        Socket("parts", "depth"): Socket("depth", "depth"),
+        Socket("invert", "mask"): Socket("parts", "front"),
+    }
+    content = Content(graphs={ROOT: Graph(nodes, wires)})
+    states: dict[str, str] = {}
+
+    def note(event: Event) -> None:
+        if isinstance(event, NodeChanged):
+            states[event.node] = event.state
+
+    store = Store(2**24, None)
+    executor = Executor(registry(), store, emit=note)
+    try:
+        finished = executor.run(Request("run", content, output_dir=tmp_path), threading.Event())
+    finally:
+        executor.close()
+        store.close()
+    assert finished.state == "done"
+    assert states == dict.fromkeys(nodes, "ran")

@@ -10,6 +10,7 @@ from studio.api import ConditioningEntry, Recipe
 
 if TYPE_CHECKING:
     import torch
+
     from studio.diffusion.device import Place
 
 
@@ -22,7 +23,7 @@ class Grey:
         from studio.diffusion.api import Sampling
 
         self.sampling = Sampling(tuple(0.03 * 1.05**index for index in range(128)), "epsilon")
-        self.channels, self.downscale = 4, 8
+        self.channels, self.downscale, self.nbytes = 4, 8, 0
         self.preview = torch.zeros(5, 3)
         self.device, self.check = device, check
         self._level = level
