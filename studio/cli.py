@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 import uuid
 from pathlib import Path
 from typing import cast
@@ -56,6 +57,9 @@ def main(argv: list[str]) -> int:
         # Whoever read our output has enough; Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception as error:  # noqa: BLE001 - the process ends here: a sentence, not a traceback
+        _say(f"Latent Studio failed: {type(error).__name__}: {error}. Details: {_note_traceback()}")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -219,6 +223,14 @@ def _cache(arguments: argparse.Namespace) -> int:
     used, entries = disk.sizes()
     print(f"{disk.root}: {entries} entries, {_megabytes(used)} of {_megabytes(disk.limit_bytes)}")
     return DONE
+
+
+def _note_traceback() -> Path:
+    """Write the traceback of the exception at hand where a report can quote it."""
+    log = paths.data_dir() / "logs" / "command.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(traceback.format_exc(), "utf-8")
+    return log
 
 
 def _megabytes(count: int) -> str:

@@ -1,13 +1,9 @@
-"""Answers to what the editor asks beside runs: plans, pictures, old parameters, the size of the caches."""
+"""Answers to what the editor asks beside runs and plans: old parameters, the size of the caches."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from studio.cache.store import Store
 from studio.errors import StudioError
-from studio.executor import Executor, Request
-from studio.files import workflow
 from studio.registry import Registry
 from studio.types import Json
 from studio.worker.protocol import (
@@ -25,19 +21,6 @@ Question = PlanRequest | FetchPicture | UpgradeRequest | CacheRequest
 Reply = PlanReply | PictureReply | UpgradeReply | CacheReply
 NEED_TORCH = (PlanRequest, FetchPicture)
 """Numerics are part of keys, and latents are tensors."""
-
-
-def plan(executor: Executor, request: PlanRequest, output_dir: Path) -> PlanReply:
-    """Say what a run would do, or in a sentence why it would do nothing."""
-    try:
-        content = workflow.from_json(request.workflow)
-        base = Path(request.base_dir) if request.base_dir else None
-        made = executor.plan(
-            Request(request.id, content, request.targets, output_dir=output_dir, base_dir=base)
-        )
-    except StudioError as error:
-        return PlanReply(request.id, {}, str(error))
-    return PlanReply(request.id, made.to_json())
 
 
 def upgrade(registry: Registry, request: UpgradeRequest) -> UpgradeReply:

@@ -20,11 +20,13 @@ from typing import cast
 from studio import paths
 from studio.cache.store import Store
 from studio.catalogue import Catalogue
+from studio.document import Content
 from studio.errors import StudioError
 from studio.events import Event, NodeFailed, Progress, RunFinished, RunState
 from studio.executor import Executor, Request
-from studio.files import workflow
+from studio.files.workflow import from_json
 from studio.registry import Registry
+from studio.types import Json
 from studio.worker import pictures
 from studio.worker.compute import Compute
 from studio.worker.outbox import Outbox
@@ -35,12 +37,13 @@ from studio.worker.protocol import (
     FetchPicture,
     Memory,
     Package,
+    PlanReply,
     PlanRequest,
     RunRequest,
     SetDevice,
     UpgradeRequest,
 )
-from studio.worker.questions import NEED_TORCH, Question, Reply, caches, plan, refusal, upgrade
+from studio.worker.questions import NEED_TORCH, Question, Reply, caches, refusal, upgrade
 
 MEMORY_INTERVAL_S = 2.0
 OnPackage = Callable[[str, Catalogue], None]
@@ -85,6 +88,7 @@ class Session:
         self._loaded = False
         self._compute: Compute | None = None
         self._executor: Executor | None = None
+        self._known: tuple[dict[str, Json], Content] | None = None
         self._wish = ""
         self._fault = ""
         self._ended = threading.Event()
@@ -244,9 +248,19 @@ class Session:
         self._emit(RunFinished(name, "failed", time.monotonic() - started))  # unless it ended already
         self._tell_memory()
 
+    def _read(self, workflow: dict[str, Json]) -> Content:
+        """The document of a request: the very one of the last request, if that was equal.
+
+        The executor knows it again then, and need not prepare it anew.
+        """
+        known = self._known
+        if known is None or known[0] != workflow:
+            known = self._known = (workflow, from_json(workflow))
+        return known[1]
+
     def _request(self, request: RunRequest) -> Request:
         folder = Path(request.output_dir) if request.output_dir else paths.output_dir()
-        content = workflow.from_json(request.workflow)
+        content = self._read(request.workflow)
         base = Path(request.base_dir) if request.base_dir else None
         return Request(request.run, content, request.targets, request.draws, output_dir=folder, base_dir=base)
 
@@ -274,12 +288,21 @@ class Session:
             self._early.append(question)
             return True
 
+    def _plan(self, executor: Executor, question: PlanRequest) -> Reply:
+        base = Path(question.base_dir) if question.base_dir else None
+        try:
+            content = self._read(question.workflow)
+            made = executor.plan(Request(question.id, content, question.targets, base_dir=base))
+        except StudioError as error:
+            return PlanReply(question.id, {}, str(error))
+        return PlanReply(question.id, made.to_json())
+
     def _answer(self, question: Question) -> Reply | None:
         match question:
             case PlanRequest():
                 if self._executor is None:
                     return refusal(question, self._fault)
-                return plan(self._executor, question, paths.output_dir())
+                return self._plan(self._executor, question)
             case FetchPicture():
                 look = self._compute.look if self._compute else pictures.unseen
                 return pictures.fetch(self._store, question, look)

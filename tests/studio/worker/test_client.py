@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from studio import paths
-from studio.events import NodeFailed, Progress, Result, RunFinished, RunStarted, Saved
+from studio.events import NodeChanged, NodeFailed, Progress, Result, RunFinished, RunStarted, Saved
 from studio.worker import client as client_module
 from studio.worker import process as process_module
 from studio.worker.client import EngineClient

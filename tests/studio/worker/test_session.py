@@ -144,7 +144,7 @@ def test_what_is_no_workflow_fails_with_a_sentence(engine: InlineEngine, heard: 
 def test_a_fault_of_ours_ends_the_run_and_no_more(
     engine: InlineEngine, heard: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module.workflow, "from_json", lambda _data: 1 / 0)
+    monkeypatch.setattr(session_module, "from_json", lambda _data: 1 / 0)
     engine.send(RunRequest("r", QUICK))
     assert finish(heard, "r").state == "failed"
     assert "ZeroDivisionError" in heard.wait_for(NodeFailed).title
