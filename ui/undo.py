@@ -19,6 +19,7 @@ class EditCommand(QUndoCommand):
         self._inverse = inverse
         self._merge = merge
         self._carried_out = True
+        self.forgotten = False
 
     def redo(self) -> None:
         # Qt calls this once on push; an EditError raised here would be lost in C++.
@@ -29,6 +30,9 @@ class EditCommand(QUndoCommand):
 
     def undo(self) -> None:
         self._document.apply(self._inverse)
+        self.setObsolete(
+            self.forgotten
+        )  # Qt then drops the command; had it been so before, it would not undo
 
     @property
     def merge(self) -> str:
@@ -79,7 +83,7 @@ class Editing(QObject):
         """Undo the gesture `merge`, if it made the last entry, and forget it: it cannot be redone."""
         last = self.stack.command(self.stack.index() - 1)
         if merge and isinstance(last, EditCommand) and last.merge == merge:
-            last.setObsolete(True)
+            last.forgotten = True
             self.stack.undo()
 
 

@@ -104,7 +104,7 @@ def text_of(knob: KnobSpec, value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1e15 else f"{value:.4e}"
+        return _number(value, knob.options.get("step"))
     if isinstance(value, str):
         if knob.kind == "file":
             return value.replace("\\", "/").rstrip("/").rpartition("/")[2] or "choose…"
@@ -112,6 +112,15 @@ def text_of(knob: KnobSpec, value: Json) -> str:
     if isinstance(value, int):
         return str(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float, step: Json) -> str:
+    """At least as many decimals as the step has, and no digit of the value lost that a person set."""
+    shown = f"{value:.6g}" if abs(value) < 1e15 else f"{value:.4e}"
+    if not isinstance(step, int | float) or isinstance(step, bool) or "e" in shown:
+        return shown
+    decimals = len(f"{step:g}".partition(".")[2])
+    return f"{value:.{decimals}f}" if len(shown.partition(".")[2]) <= decimals else shown
 
 
 def words(name: str) -> str:

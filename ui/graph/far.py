@@ -6,12 +6,15 @@ from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from ui.graph import ink
+from ui.graph.layout import HEADER
 from ui.graph.scene import GraphScene
-from ui.theme import DARK, mixed
+from ui.theme import DARK, font, mixed
 
 SCALE = 0.35
 """Below this scale a view paints from afar."""
 
+TITLE_SCALE = 0.22
+TITLE_PX = 11
 LOUD = ("failed", "running")
 
 
@@ -61,7 +64,27 @@ def _nodes(painter: QPainter, scene: GraphScene, scale: float) -> None:
     for colour, rects in heads.items():
         painter.setBrush(mixed(colour, DARK.node, 0.6))
         painter.drawRects(rects)
+    _titles(painter, scene, scale)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for colour, rects in rings.items():
         painter.setPen(QPen(QColor(colour), 2.0 / scale))
         painter.drawRects(rects)
+
+
+def _titles(painter: QPainter, scene: GraphScene, scale: float) -> None:
+    """Titles in a size that can be read, where nodes are wide enough for a few letters."""
+    if scale < TITLE_SCALE:
+        return
+    visible = painter.clipBoundingRect() if painter.hasClipping() else scene.nodes_box()
+    size = TITLE_PX / scale
+    painter.setFont(font(round(size), strong=True))
+    painter.setPen(ink.TEXT)
+    metrics = painter.fontMetrics()
+    for item in scene.nodes.values():
+        body = item.far[0]
+        if visible.intersects(body):
+            place = body.adjusted(6, HEADER, -6, 0)
+            place.setHeight(size * 1.5)
+            title, width = item.sight.face.title, round(place.width())
+            text = metrics.elidedText(title, Qt.TextElideMode.ElideRight, width)
+            painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)

@@ -12,17 +12,20 @@ from studio.edits import Edit, SetKnob
 from studio.spec import KnobSpec
 from ui.graph.drags import gesture_id, knob_text
 from ui.graph.face import row_kind, value_of
+from ui.graph.ink import LABEL_PX
 from ui.inspector.editor import Editor
 from ui.inspector.editors import make_editor
 from ui.inspector.numbers import NumberEditor
 from ui.inspector.words import ChoiceEditor
-from ui.theme import METRICS, font
+from ui.theme import font
 
 if TYPE_CHECKING:
     from ui.graph.view import GraphView
 
 LEAST_HEIGHT = 26
 LEAST_WIDTH = 150
+LEAST_PX = 11
+MOST_PX = 22
 
 
 class LiveEditor(QObject):
@@ -105,8 +108,7 @@ class LiveEditor(QObject):
             return
         item = self._scene.nodes[self._node]
         rect = self._view.mapFromScene(item.field_rect(self._knob.name)).boundingRect()
-        zoom = max(1.0, min(1.6, self._view.zoom))
-        self._editor.setFont(font(round(METRICS.text_px * zoom)))
+        self._editor.setFont(font(max(LEAST_PX, min(MOST_PX, round(LABEL_PX * self._view.zoom)))))
         if rect.height() < LEAST_HEIGHT or rect.width() < LEAST_WIDTH:
             middle = rect.center()
             rect.setHeight(max(rect.height(), LEAST_HEIGHT))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -11,8 +9,8 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from studio.graph import Node
 from ui.graph.layout import HEADER, Box, Part
 from ui.graph.painter import Sight, paint_node
+from ui.graph.wanting import Wanting
 
-Wanted = Callable[["NodeItem"], "frozenset[Part] | None"]
 REACH = 9.0
 """How far rings and sockets reach out of the node."""
 
@@ -22,12 +20,12 @@ class NodeItem(QGraphicsItem):
 
     Args:
         sight: What to paint.
-        wanted: Tells, when painting, which of its sockets a wire being drawn may end at.
+        wanting: Tells, when painting, which of its sockets a wire being drawn may end at.
     """
 
-    def __init__(self, sight: Sight, wanted: Wanted) -> None:
+    def __init__(self, sight: Sight, wanting: Wanting) -> None:
         super().__init__()
-        self._wanted = wanted
+        self._wanting = wanting
         self.sight = sight
         self.far = self._far()
         self.setPos(*sight.node.pos)
@@ -86,7 +84,7 @@ class NodeItem(QGraphicsItem):
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
     ) -> None:
         scale = option.levelOfDetailFromTransform(painter.worldTransform())
-        self.sight.wanted = self._wanted(self)
+        self.sight.wanted = self._wanting.parts(self.id, self.sight.face)
         paint_node(painter, self.sight, scale)
 
 

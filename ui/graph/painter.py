@@ -102,6 +102,7 @@ def paint_node(painter: QPainter, sight: Sight, scale: float) -> None:
         painter.setOpacity(0.72)
     _body(painter, sight)
     _header(painter, sight)
+    _ring(painter, sight)
     legible = scale >= TEXT_SCALE
     for knob in sight.face.knobs:
         paint_field(
@@ -121,7 +122,6 @@ def paint_node(painter: QPainter, sight: Sight, scale: float) -> None:
         _pass_through(painter, sight)
     _sockets(painter, sight, legible)
     painter.setOpacity(1.0)
-    _ring(painter, sight)
 
 
 def _drawn_anew(node: Node) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene
 from studio.document import Content
 from studio.edits import Edit
 from studio.graph import ROOT, Graph, Node, Socket
-from studio.reading import Reading, fits
+from studio.reading import Reading
 from studio.validate import wire_refusal
 from ui.graph.face import face_of, width_of
 from ui.graph.layout import Box, Part, bounds_of
@@ -19,6 +19,7 @@ from ui.graph.painter import PLAIN, Sight
 from ui.graph.remarks import FrameItem, NoteItem
 from ui.graph.status import GraphStatus
 from ui.graph.touched import Touched, touched
+from ui.graph.wanting import Wanting
 from ui.graph.wire_item import WireItem
 from ui.graph.wiring import Wiring
 from ui.undo import Editing
@@ -59,13 +60,12 @@ class GraphScene(QGraphicsScene):
         self.frames: dict[str, FrameItem] = {}
         self.notes: dict[str, NoteItem] = {}
         self.wiring = Wiring()
+        self.wanting = Wanting()
         self._selected: dict[str, None] = {}
         self._focus = ""
         self._hover: tuple[str, Part] | None = None
         self._edited: tuple[str, str] | None = None
         self._hovered_wire: Socket | None = None
-        self._wanted: tuple[Socket, bool] | None = None
-        self._wanted_parts: dict[str, frozenset[Part]] = {}
         self._off: frozenset[str] = frozenset()
         self._reading: Reading | None = None
         self._top = 0.0
@@ -187,8 +187,10 @@ class GraphScene(QGraphicsScene):
             fixed: The end that is there already.
             output: `fixed` is an output.
         """
-        self._wanted = (fixed, output) if fixed is not None else None
-        self._wanted_parts.clear()
+        if fixed is None:
+            self.wanting.stop()
+        else:
+            self.wanting.start(fixed, output=output, graph=self.name, reading=self.reading)
         self.update()
 
     def wire_type(self, socket: Socket, *, output: bool) -> str:
@@ -196,27 +198,6 @@ class GraphScene(QGraphicsScene):
         reading = self.reading
         found = reading.output_type(self.name, socket) if output else reading.input_type(self.name, socket)
         return found or "any"
-
-    def wanted_parts(self, item: NodeItem) -> frozenset[Part] | None:
-        """The sockets of a node that are pointed out; None while no wire is drawn."""
-        if self._wanted is None:
-            return None
-        if item.id not in self._wanted_parts:
-            self._wanted_parts[item.id] = self._matching(item, *self._wanted)
-        return self._wanted_parts[item.id]
-
-    def _matching(self, item: NodeItem, fixed: Socket, output: bool) -> frozenset[Part]:
-        face, here = item.sight.face, self.wire_type(fixed, output=output)
-        if item.id == fixed.node or face.missing:
-            return frozenset()
-        if not output:
-            given = (
-                (one.name, self.wire_type(Socket(item.id, one.name), output=True)) for one in face.outputs
-            )
-            return frozenset(Part("output", name) for name, wire_type in given if fits(wire_type, here))
-        inputs = [Part("input", one.name) for one in face.inputs if fits(here, one.type)]
-        knobs = [Part("knob_socket", knob.name) for knob in face.knobs if knob.wire and fits(here, knob.wire)]
-        return frozenset(inputs + knobs)
 
     # Following the document
 
@@ -360,7 +341,7 @@ class GraphScene(QGraphicsScene):
         sight = self._sight(node)
         item = self.nodes.get(node.id)
         if item is None:
-            self.nodes[node.id] = item = NodeItem(sight, self.wanted_parts)
+            self.nodes[node.id] = item = NodeItem(sight, self.wanting)
             self.addItem(item)
             if self._top:
                 self.raise_node(node.id)

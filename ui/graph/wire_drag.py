@@ -106,7 +106,7 @@ class WireDrag:
 
     def _best(self, item: NodeItem) -> tuple[Socket | None, str]:
         """Over the body of a node: its first free input that fits, else the first that fits."""
-        face, wanted = item.sight.face, self._scene.wanted_parts(item) or frozenset()
+        face, wanted = item.sight.face, self._scene.wanting.parts(item.id, item.sight.face) or ()
         names = [one.name for one in (face.inputs if self._output else face.outputs)]
         kind = "input" if self._output else "output"
         fitting = [name for name in names if any(part == (kind, name) for part in wanted)]
