@@ -34,6 +34,7 @@ __all__ = [
     "digest",
     "encode",
     "freeze",
+    "is_raw",
     "nbytes",
     "register",
     "register_dataclass",
@@ -95,6 +96,11 @@ def freeze(value: object) -> None:
     for item in _walk(value):
         if isinstance(item, np.ndarray):
             item.flags.writeable = False
+
+
+def is_raw(value: object) -> bool:
+    """Whether something in `value` was decoded without its converter."""
+    return any(isinstance(item, Raw) for item in _walk(value))
 
 
 class _Encoder:

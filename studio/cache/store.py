@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from studio.cache import codec, header
+from studio.cache import classes, codec, header
 from studio.cache.disk import DiskTier
 from studio.cache.header import ABSENT, Header, OutputHeader
 from studio.cache.ram import RamTier
@@ -61,7 +61,7 @@ class Store:
         self._disk = disk
         self._writer = None if disk is None else Writer(disk)
         self._on_disk: dict[str, Header] = {}
-        self._unreadable: set[str] = set()
+        self._unreadable: dict[str, int] = {}
         self._records = Records(disk, self._writer)
 
     def header(self, key: str) -> Header | None:
@@ -86,7 +86,7 @@ class Store:
         if known is not None and self._disk.used_ns(key) is None:
             known = None
             self._on_disk.pop(key, None)
-        elif known is None and key not in self._unreadable:
+        elif known is None and not self._is_unreadable(key):
             known = self._read_header(self._disk, key)
         if known is not None:
             self._writer.used(key)
@@ -121,7 +121,7 @@ class Store:
         return dict(call.outputs)
 
     def _load_from_disk(self, key: str) -> _Call | None:
-        found = None if self._disk is None or key in self._unreadable else self._disk.load(key)
+        found = None if self._disk is None or self._is_unreadable(key) else self._disk.load(key)
         if self._disk is None or found is None:
             self._on_disk.pop(key, None)
             return None
@@ -137,15 +137,21 @@ class Store:
             nbytes = codec.nbytes(outputs)
         except codec.UnknownNameError:
             # Another process may have the package that this one lacks: the file stays, for it.
-            self._unreadable.add(key)
+            self._unreadable[key] = len(classes.records)
             self._on_disk.pop(key, None)
             return None
         except ValueError:
             self.forget(key)
             return None
         call = _Call(known, outputs)
-        self._ram.put(key, call, nbytes=nbytes, seconds=known.seconds)
+        if not codec.is_raw(outputs):
+            # Else torch is not loaded yet, and those who ask later must not get bytes for tensors.
+            self._ram.put(key, call, nbytes=nbytes, seconds=known.seconds)
         return call
+
+    def _is_unreadable(self, key: str) -> bool:
+        """Whether loading met a class that nobody registered, nor any other since."""
+        return self._unreadable.get(key) == len(classes.records)
 
     def put(self, key: str, outputs: Mapping[str, object], *, seconds: float, keep: bool) -> Header:
         """Hold the outputs of a call that took `seconds`; `keep` writes them to disk as well, later.
@@ -161,7 +167,7 @@ class Store:
         if keep and self._writer is not None and not self._is_kept(key):
             encoded = codec.encode(call.outputs)
             self._writer.put(key, Pending(call, header.to_json(made), encoded, made.nbytes))
-            self._unreadable.discard(key)
+            self._unreadable.pop(key, None)
         self._ram.put(key, call, nbytes=made.nbytes, seconds=seconds)
         return made
 

@@ -12,7 +12,7 @@ from studio.cache.codec import Encoded
 from studio.cache.disk import DiskTier
 from studio.types import Json
 
-PENDING_LIMIT_BYTES = 1 << 30
+PENDING_LIMIT_BYTES = 512 << 20
 PATIENCE_S = 10.0
 """How long a put waits for a slow disk before its entry is not written at all."""
 TOUCH_EVERY_S = 5.0
@@ -144,6 +144,8 @@ class Writer:
     def _write(self, key: str, item: Pending) -> None:
         try:
             self._disk.store(key, item.about, item.encoded)
+        except Exception:  # noqa: BLE001 - the loop of a thread: were it to end, every flush would wait for ever
+            _log.warning("A result could not be written to the cache.", exc_info=True)
         finally:
             with self._change:
                 self._current = None

@@ -212,8 +212,34 @@ def test_values_of_a_package_that_is_not_here_are_a_miss_but_stay(make: Make) ->
     assert without.header("k") is None
     classes.records[known.name] = known
     assert make().load("k") == {"depth": Depth(1.0)}
-    without.put("k", {"depth": Depth(1.0)}, seconds=1.0, keep=True)
-    assert without.header("k") is not None
+    assert without.load("k") == {"depth": Depth(1.0)}, "the package came later"
+
+
+def test_arrays_decoded_before_their_library_is_there_are_not_held(make: Make) -> None:
+    raw = codec.Raw("foreign", "uint8", (2,), b"ab")
+    make().put("k", {"x": raw}, seconds=1.0, keep=True)
+    later = make.later()
+    assert later.load("k") == {"x": raw}
+    codec.register("foreign", set, lambda value: raw, lambda found: set(bytes(found.data)))
+    try:
+        assert later.load("k") == {"x": {97, 98}}
+        assert later.sizes().ram_entries == 1
+    finally:
+        del classes.converters["foreign"]
+
+
+@pytest.mark.expects_log("studio.cache.writer", "A result could not be written")
+def test_a_write_that_fails_unforeseen_does_not_end_the_thread(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make()
+    with monkeypatch.context() as broken:
+        broken.setattr(DiskTier, "store", lambda *given: 1 / 0)
+        put(store, "a")
+        store.flush()
+    put(store, "b")
+    assert make.later().load("b") is not None
+    assert store.load("a") is not None
 
 
 def test_forgetting_reaches_memory_disk_and_what_waits(make: Make) -> None:
