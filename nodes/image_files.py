@@ -65,7 +65,7 @@ def save_image(
     from studio.files.names import Naming
     from studio.files.png import save
 
-    naming = Naming(name, folder, ctx.facts, ctx.node)
+    naming = Naming(name, folder, ctx.facts)
     document = ctx.facts.document if workflow else None
     for picture in image:
         ctx.check()

@@ -55,7 +55,6 @@ def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
         latent: Latent of the picture to repaint.
         mask: Where to repaint; fitted to the latent's size.
     """
-    import numpy as np
     import torch
     from torch.nn.functional import interpolate
 
@@ -66,7 +65,7 @@ def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
             socket="mask",
         )
     size = tuple(latent.samples.shape[-2:])
-    planes = torch.from_numpy(np.array(mask, dtype=np.float32))[:, None]
+    planes = torch.tensor(mask)[:, None]
     fitted = interpolate(planes, size=size, mode="bilinear", antialias=True)[:, 0]
     return replace(latent, noise_mask=fitted.clamp(0, 1), blank=False)
 

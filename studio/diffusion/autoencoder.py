@@ -71,4 +71,4 @@ def encode(ctx: Context, vae: Vae, image: Image) -> Latent:
 def _pieces(planes: torch.Tensor, pixels_each: int) -> tuple[torch.Tensor, ...]:
     """A batch in pieces of about a megapixel."""
     area = planes.shape[-1] * planes.shape[-2] * pixels_each
-    return planes.split(max(1, _PIECE_PIXELS // area))
+    return torch.split(planes, max(1, _PIECE_PIXELS // area))

@@ -55,13 +55,12 @@ def choose(device: str = "auto") -> Place:
         StudioError: That device is not there.
     """
     there = devices()
-    if device == "cuda" and len(there) > 2 and there[1].startswith("cuda"):
-        device = there[1]
     if device not in there:
         raise StudioError(
             f"There is no device “{device}” here.", f"Choose one of {', '.join(there)}.", socket="device"
         )
-    chosen = there[1] if device == "auto" else device
+    # Best first, “auto” before all.
+    chosen = next(name for name in there if name != "auto") if device == "auto" else device
     if chosen.startswith("cuda"):
         return _cuda_place(chosen)
     if chosen == "mps":

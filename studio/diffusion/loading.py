@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -42,7 +42,7 @@ def fill(
     since = 0
     for path in files:
         read_header(path)
-        with safe_open(path, framework="pt") as file:
+        with cast("Any", safe_open)(path, framework="pt") as file:
             for name in sorted(wanted.keys() & set(file.keys())):
                 tensor = file.get_tensor(name)
                 if tuple(tensor.shape) != wanted[name]:
@@ -95,7 +95,7 @@ def config(path: Path) -> Mapping[str, Any]:
         raise NodeError(f"{path} cannot be read: {error}.", "Download the model again.") from error
     if not isinstance(found, dict):
         raise NodeError(f"{path} is no configuration.", "Download the model again.")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def files_of(folder: Path) -> list[Path]:

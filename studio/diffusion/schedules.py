@@ -171,7 +171,7 @@ def exponential(sampling: Sampling, steps: int) -> Sigmas:
 
 def beta(sampling: Sampling, steps: int) -> Sigmas:
     """Quantiles of Beta(0.6, 0.6) over the table; where two fall on one entry, one is left out."""
-    from scipy.special import betaincinv
+    from scipy.special import betaincinv  # pyright: ignore[reportMissingTypeStubs]
 
     parts = 1 - np.linspace(0, 1, steps, endpoint=False)
     quantiles = cast("NDArray[np.float64]", betaincinv(0.6, 0.6, parts))

@@ -87,16 +87,13 @@ def _places(path: Path, raw: bytes, start: int) -> dict[str, TensorPlace]:
 
 def _place(path: Path, entry: object, start: int) -> TensorPlace:
     match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
-            0 <= begin <= end and _is_shape(cast("list[object]", shape))
-        ):
-            return TensorPlace(dtype, tuple(cast("list[int]", shape)), start + begin, start + end)
+        case {"dtype": str(dtype), "shape": list(), "data_offsets": [int(begin), int(end)]}:
+            shape = cast("dict[str, list[object]]", entry)["shape"]
+            if 0 <= begin <= end and all(isinstance(side, int) and side >= 0 for side in shape):
+                return TensorPlace(dtype, tuple(cast("list[int]", shape)), start + begin, start + end)
         case _:
-            raise _alien(path)
-
-
-def _is_shape(sides: list[object]) -> bool:
-    return all(isinstance(side, int) and side >= 0 for side in sides)
+            pass
+    raise _alien(path)
 
 
 def _alien(path: Path) -> FileError:

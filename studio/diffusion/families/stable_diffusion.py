@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from studio.diffusion.device import Place
     from studio.types import ConditioningEntry, Recipe
 
-_CLASSES = {"unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel", "vae": "AutoencoderKL"}
 _PARTS = {
     "unet": ("unet", "scheduler"),
     "text_encoder": ("text_encoder", "tokenizer"),
@@ -48,13 +47,17 @@ class StableDiffusion:
             index = json.loads((path / "model_index.json").read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
-        if not isinstance(index, dict) or index.get("text_encoder_2"):
-            return None
-        for part, name in _CLASSES.items():
-            entry = cast("dict[str, object]", index).get(part)
-            if not isinstance(entry, list) or entry[-1:] != [name]:
+        match index:
+            case {"text_encoder_2": _}:
                 return None
-        return _PARTS
+            case {
+                "unet": [_, "UNet2DConditionModel"],
+                "text_encoder": [_, "CLIPTextModel"],
+                "vae": [_, "AutoencoderKL"],
+            }:
+                return _PARTS
+            case _:
+                return None
 
     def load(self, recipe: Recipe, place: Place, check: Check) -> Denoiser | Encoder | Autoencoder:
         """Build one part; see `studio.diffusion.api.Family`."""
@@ -81,8 +84,9 @@ class UNet:
         from studio.diffusion import loading
 
         self.check = check
+        settings = dict(loading.config(path / "unet/config.json"))
         with torch.device("meta"):
-            network: Any = UNet2DConditionModel.from_config(dict(loading.config(path / "unet/config.json")))
+            network: Any = cast("Any", UNet2DConditionModel).from_config(settings)
         loading.fill(network, loading.files_of(path / "unet"), place, check)
         loading.stop_inside(network, _UNET_BLOCKS, lambda: self.check())
         self._network = network
@@ -159,14 +163,17 @@ class Clip:
         self._network = network
         self.nbytes = loading.nbytes(network)
         try:
-            self._tokenizer: Any = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
+            tokenizer: Any = cast("Any", CLIPTokenizer).from_pretrained(
+                path / "tokenizer", local_files_only=True
+            )
         except (OSError, ValueError) as error:
             raise NodeError(
                 f"The tokenizer in {path} cannot be read: {error}.", "Download the model again."
             ) from error
         self.window = int(settings.max_position_embeddings)
-        self.begin, self.end = int(self._tokenizer.bos_token_id), int(self._tokenizer.eos_token_id)
-        self.pad = int(self._tokenizer.pad_token_id)
+        self.begin, self.end = int(tokenizer.bos_token_id), int(tokenizer.eos_token_id)
+        self.pad = int(tokenizer.pad_token_id)
+        self._tokenizer = tokenizer
 
     def tokens(self, text: str) -> list[int]:
         """Ids of a text, without begin and end."""
@@ -191,8 +198,9 @@ class Kl:
         from studio.diffusion import loading
 
         self.check = check
+        settings = dict(loading.config(path / "vae/config.json"))
         with torch.device("meta"):
-            network: Any = AutoencoderKL.from_config(dict(loading.config(path / "vae/config.json")))
+            network: Any = cast("Any", AutoencoderKL).from_config(settings)
         loading.fill(network, loading.files_of(path / "vae"), place, check)
         loading.stop_inside(network, _VAE_BLOCKS, lambda: self.check())
         self._network = network
