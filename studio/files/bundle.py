@@ -6,6 +6,7 @@ Nothing is ever unpacked to disk, and an archive with one wrong entry is refused
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 import struct
@@ -13,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from studio.errors import FileError
 from studio.files import strict_json
@@ -28,14 +30,15 @@ _DIRECTORY_BYTES = MAX_ENTRIES * 512
 _PIECE_BYTES = 2**20
 _PART = re.compile(r"[\w-][\w.-]*", re.ASCII)
 _MADE = (1980, 1, 1, 0, 0, 0)
+# Wrong offsets in an archive make zipfile seek to impossible places: OSError is damage, too.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,
     RuntimeError,
     struct.error,
     ValueError,
+    OSError,
 )
 
 
@@ -46,18 +49,13 @@ def read(path: Path) -> tuple[bytes, dict[str, bytes]]:
         FileError: Not an archive, damaged, over a limit, or with an entry that has no business in it.
         OSError: The file cannot be read.
     """
-    try:
-        _check_directory(path)
-        with zipfile.ZipFile(path) as archive:
-            entries = _checked(archive.infolist())
-            budget = MAX_BYTES
-            contents: dict[str, bytes] = {}
-            for info in entries:
-                limit = strict_json.MAX_BYTES if info.filename == WORKFLOW else budget
-                contents[info.filename] = _read_entry(archive, info, min(limit, budget))
-                budget -= len(contents[info.filename])
-    except _DAMAGE as error:
-        raise FileError("The archive is damaged or cut off.", "Ask for it again, or open a copy.") from error
+    with path.open("rb") as file:
+        try:
+            contents = _contents(file)
+        except _DAMAGE as error:
+            raise FileError(
+                "The archive is damaged or cut off.", "Ask for it again, or open a copy."
+            ) from error
     if WORKFLOW not in contents:
         raise FileError(f"The archive holds no {WORKFLOW}; it is no bundle of Latent Studio.")
     workflow = contents.pop(WORKFLOW)
@@ -86,12 +84,23 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes, method: int) -> None:
     archive.writestr(info, data, method)
 
 
-def _check_directory(path: Path) -> None:
+def _contents(file: BinaryIO) -> dict[str, bytes]:
+    _check_directory(file)
+    contents: dict[str, bytes] = {}
+    budget = MAX_BYTES
+    with zipfile.ZipFile(file) as archive:
+        for info in _checked(archive.infolist()):
+            limit = strict_json.MAX_BYTES if info.filename == WORKFLOW else budget
+            contents[info.filename] = _read_entry(archive, info, min(limit, budget))
+            budget -= len(contents[info.filename])
+    return contents
+
+
+def _check_directory(file: BinaryIO) -> None:
     """Refuse a huge table of contents before zipfile reads it whole."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - 2**16 - 64))
-        tail = file.read()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 2**16 - 64))
+    tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
         raise zipfile.BadZipFile
