@@ -22,6 +22,7 @@ from studio.events import (
 )
 from studio.graph import ROOT
 from ui.engine import Engine
+from ui.graph.status import NodeStatus
 from ui.page import Page
 from ui.problems import trouble_of_failure
 from ui.results import Shot
@@ -105,12 +106,35 @@ class Follower(QObject):
         self.said.emit(f"{event.node}: {event.title}" if event.node else event.title, True)
 
     def _result(self, run: Run, event: Result) -> None:
+        """A picture can be had: of a node that shows it, for the strip; of any other, for the node alone."""
+        if not self._shows(run, event.node):
+            shot = Shot(event.node, key=event.key, output=event.output)
+            self._engine.fetch(shot.key, shot.output, 0, self._thumb(run, shot), THUMB_PX)
+            return
+        known = self._shots.setdefault(run.id, [])
         content = as_run(run.content, run.draws)
-        for index in reversed(range(min(event.count, MOST_PICTURES))):
-            shot = Shot(event.node, run.title, content, event.key, event.output, index)
-            self._shots.setdefault(run.id, []).insert(0, shot)
+        made: list[Shot] = []
+        for index in range(min(event.count, MOST_PICTURES)):
+            source = (event.key, event.output, index)
+            if any(shot.source == source for shot in known):
+                continue  # a sink tells at the end where the pictures are that it was given
+            shot = next((item for item in known if not item.key and item.node == event.node), None)
+            if shot is None:
+                shot = Shot(event.node, run.title, content)
+                known.append(shot)
+            made.append(shot)
+            shot.key, shot.output, shot.index = source
+            self._engine.fetch(*source, self._thumb(run, shot), THUMB_PX)
+        for shot in reversed(made):
             self.pictured.emit(run, shot)
-            self._engine.fetch(event.key, event.output, index, self._thumb(run, shot), THUMB_PX)
+
+    def _shows(self, run: Run, address: str) -> bool:
+        *through, name = address.split("/")
+        graph = run.content.root
+        for step in through:
+            graph = run.content.graphs[graph.nodes[step].type]
+        spec = self._engine.catalogue.specs.get(graph.nodes[name].type)
+        return address in run.targets or (spec is not None and spec.shows)
 
     def _thumb(self, run: Run, shot: Shot) -> Callable[[QImage | None, str], None]:
         def receive(picture: QImage | None, why: str) -> None:
@@ -119,7 +143,7 @@ class Follower(QObject):
                 return
             shot.thumb = picture
             page = self._page_of(run.page)
-            if page is not None and shot.index == 0:
+            if page is not None and shot.index == 0 and shot.node:
                 page.status.set_picture(shot.node, picture)
             self.thumbed.emit(shot)
 
@@ -129,13 +153,15 @@ class Follower(QObject):
         """Tie a saved file to the picture it was made of; a file that fits none is a result of its own."""
         graph = run.content.root if "/" not in event.node else None
         sources = {source.node for _target, source in graph.inputs_of(event.node)} if graph else set()
-        for shot in self._shots.get(run.id, ()):
+        known = self._shots.setdefault(run.id, [])
+        for shot in known:
             if shot.path is None and shot.node in sources:
                 shot.path = Path(event.path)
                 self.thumbed.emit(shot)
                 return
-        content = as_run(run.content, run.draws)
-        self.pictured.emit(run, Shot(event.node, run.title, content, path=Path(event.path)))
+        shot = Shot(event.node, run.title, as_run(run.content, run.draws), path=Path(event.path))
+        known.append(shot)
+        self.pictured.emit(run, shot)
 
     def _finish(self, run: Run, page: Page | None, event: RunFinished) -> None:
         self._shots.pop(run.id, None)
@@ -170,3 +196,19 @@ def as_run(content: Content, draws: Draws) -> Content:
         for knob, value in knobs.items():
             content = SetKnob(graph, node, knob, value).apply(content)[0]
     return content
+
+
+def told(status: NodeStatus) -> str:
+    """What became of a node in the last run, in words; empty before any."""
+    why = f": {status.why}" if status.why else ""
+    match status.state:
+        case "ran":
+            return f"Ran in {status.seconds:.2f} s{why}"
+        case "running":
+            return f"Running, step {status.done} of {status.total}" if status.total else "Running"
+        case "cached":
+            return "Nothing to do: its result was stored."
+        case None:
+            return ""
+        case other:
+            return f"{other.capitalize()}{why}"

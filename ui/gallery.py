@@ -77,8 +77,10 @@ class Gallery(QObject):
 
     def remember(self) -> None:
         """Keep the names of saved pictures for the next start."""
-        paths = dict.fromkeys(str(shot.path) for shot in self._strip.shots() if shot.path is not None)
-        newest: list[Json] = list(paths)[:REMEMBERED]
+        paths: dict[Json, None] = dict.fromkeys(
+            str(shot.path) for shot in self._strip.shots() if shot.path is not None
+        )
+        newest: list[Json] = [*paths][:REMEMBERED]
         self._settings.put("results", newest)
 
     def restore(self) -> None:
@@ -130,15 +132,19 @@ class Gallery(QObject):
             self._keep(shot, picture)
         elif shot.path is not None:
             self._read(shot)
-        elif self._wanted is shot:
-            self._panel.tell(why)
+        else:
+            self._give_up(shot, why)
 
     def _read(self, shot: Shot) -> None:
         self._background.do(
             partial(_read, str(shot.path), QSize()),
             lambda picture: self._keep(shot, picture),
-            lambda error: self._panel.tell(str(error)),
+            lambda error: self._give_up(shot, str(error)),
         )
+
+    def _give_up(self, shot: Shot, why: str) -> None:
+        if self._wanted is shot and shot not in self._full:
+            self._panel.tell(why)
 
     def _keep(self, shot: Shot, picture: QImage) -> None:
         self._full[shot] = picture

@@ -151,8 +151,12 @@ def build_tool_bar(window: QMainWindow, actions: Actions) -> QSpinBox:
     count = QSpinBox(bar)
     count.setRange(1, MOST_RUNS)
     count.setPrefix("× ")
-    count.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
     count.setFixedWidth(62)
+    # Styled, the buttons lose their arrows and `NoButtons` squeezes the text to nothing (Qt 6.11).
+    count.setStyleSheet(
+        "QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }"
+        "QSpinBox QLineEdit { border: none; padding: 0; background: transparent; }"
+    )
     count.setAccessibleName("How many runs")
     count.setToolTip("How many runs; from the second on, each draws seeds of its own")
     count.setFocusPolicy(Qt.FocusPolicy.ClickFocus)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from studio.catalogue import Catalogue
@@ -60,6 +61,7 @@ class Page(QWidget):
         self.problems: list[Problem] = []
         self._file_problems: list[Problem] = []
         self._unsaved = unsaved
+        self._framed = False
         self.editing = Editing(content, self)
         self.status = GraphStatus(self)
         self.status.set_catalogue(catalogue)
@@ -74,7 +76,7 @@ class Page(QWidget):
         self._soon.setInterval(VALIDATE_AFTER_MS)
         self._soon.timeout.connect(self.validate)
         self.editing.changed.connect(self._changed)
-        self.editing.stack.cleanChanged.connect(lambda _clean: self.title_changed.emit())
+        self.editing.stack.cleanChanged.connect(self._saved_or_not)
         self.validate()
 
     @property
@@ -149,6 +151,13 @@ class Page(QWidget):
             self.scene.select([node])
             self.view.show_node(node)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._framed:
+            # The view gets its size only after this event.
+            self._framed = True
+            QTimer.singleShot(0, self, self.view.frame_all)
+
     def close_page(self) -> None:
         """Stop everything that could still call."""
         self._soon.stop()
@@ -156,6 +165,9 @@ class Page(QWidget):
     def _changed(self, edit: object, _before: Content, _after: Content) -> None:
         self._soon.start()
         self.edited.emit(edit)
+
+    def _saved_or_not(self, _clean: bool) -> None:  # noqa: FBT001 - a slot
+        self.title_changed.emit()
 
 
 def as_new(content: Content) -> Content:

@@ -116,7 +116,7 @@ class PicturePanel(QWidget):
 
     def _caption(self, words: str) -> None:
         self.caption.setText(words)
-        self.zoom.setVisible(bool(words))
+        self.zoom.setVisible(bool(words) and not self.previewing)
 
     def _enable(self) -> None:
         there = self.shot is not None and not self._full.isNull() and not self.previewing

@@ -88,12 +88,11 @@ class ResultStrip(QListWidget):
 
     def add(self, shot: Shot) -> None:
         """Put a picture at the front; one that is there already moves to it."""
-        for row in range(self.count()):
+        for row in reversed(range(self.count())):
             known = shot_of(self.item(row))
-            if shot.key and known.source == shot.source:
+            if known is shot or (shot.key and known.source == shot.source):
                 shot.path = shot.path or known.path
                 self.takeItem(row)
-                break
         item = QListWidgetItem()
         item.setData(Qt.ItemDataRole.UserRole, shot)
         item.setSizeHint(QSize(THUMB_PX + 10, THUMB_PX + 10))

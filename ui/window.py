@@ -17,7 +17,7 @@ from ui.background import Background
 from ui.docks import SMALLEST, add_dock, as_tab, first_size, keep_geometry, restore_geometry
 from ui.documents import SUFFIXES, Documents
 from ui.engine import Engine, MakeClient
-from ui.follow import Follower
+from ui.follow import Follower, told
 from ui.gallery import Gallery
 from ui.graph.actions import GraphActions
 from ui.inspector.panel import Inspector
@@ -200,6 +200,7 @@ class Window(QMainWindow):
         self.undo.addStack(page.editing.stack)
         page.view.run_to_requested.connect(lambda address: self.running.run((address,)))
         page.scene.selection_changed.connect(lambda _nodes: self._show_selection(page))
+        page.status.node_changed.connect(lambda address: self._show_status(page, address))
         page.problems_changed.connect(lambda: self._show_problems(page))
         page.edited.connect(lambda edit: page is self.documents.page and self.running.changed(edit))
 
@@ -228,8 +229,14 @@ class Window(QMainWindow):
             several = f"{len(nodes)} nodes are selected."
             self.inspector.show_words(several if nodes else "Select a node to see its knobs.")
             return
+        self._show_status(page, page.scene.address(nodes[0]))
         drawn = page.drawn(page.scene.address(nodes[0]))
         self.inspector.show_node(page.editing, page.scene.name, nodes[0], self.engine.catalogue, drawn)
+
+    def _show_status(self, page: Page, address: str) -> None:
+        selected = [page.scene.address(node) for node in page.scene.selected]
+        if page is self.documents.page and selected == [address]:
+            self.inspector.set_status(told(page.status.node(address)))
 
     def _show_problems(self, page: Page) -> None:
         if page is self.documents.page:

@@ -12,6 +12,7 @@ from studio.spec import KnobSpec
 from studio.types import Json
 from ui.inspector.arithmetic import evaluate
 from ui.inspector.editor import Editor, UndoPassing, focus_by_click
+from ui.theme import DARK
 
 DRAG_STARTS_PX = 4
 PX_PER_NOTCH = 4.0
@@ -115,9 +116,8 @@ class NumberField(QLineEdit):
         if self.fraction is None or not self.isReadOnly():
             return
         painter = QPainter(self)
-        colour = QColor(self.palette().highlight().color())
-        colour.setAlpha(90 if self.isEnabled() else 40)
-        inside = QRectF(self.rect()).adjusted(2, self.height() - 4, -2, -2)
+        colour = QColor(DARK.accent if self.isEnabled() else DARK.disabled)
+        inside = QRectF(self.rect()).adjusted(2, self.height() - 4, -2, -1)
         inside.setWidth(inside.width() * min(1.0, max(0.0, self.fraction)))
         painter.fillRect(inside, colour)
         painter.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -41,8 +42,11 @@ class Inspector(QScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rows: dict[str, KnobRow] = {}
-        self.title = QLineEdit()
-        self.mode = QComboBox()
+        # In place of what `_build` makes for a node, so that there is always something to ask.
+        self.title, self.mode, self.status = QLineEdit(self), QComboBox(self), QLabel(self)
+        for widget in (self.title, self.mode, self.status):
+            widget.hide()
+        self._status = ""
         self._editing: Editing | None = None
         self._graph = self._node = ""
         self._catalogue = Catalogue()
@@ -69,6 +73,13 @@ class Inspector(QScrollArea):
         """Show no node but a sentence."""
         self._leave()
         self._say(words)
+
+    def set_status(self, words: str) -> None:
+        """Say what became of the node in the last run."""
+        self._status = words
+        if self._editing is not None:
+            self.status.setText(words)
+            self.status.setVisible(bool(words))
 
     def set_drawn(self, drawn: Mapping[str, Json]) -> None:
         """A run is over; these are the values it drew for the node."""
@@ -124,6 +135,9 @@ class Inspector(QScrollArea):
         layout.setSpacing(METRICS.spacing)
         layout.addLayout(self._head(body, node))
         layout.addWidget(_words(self._told(node), body))
+        self.status = _words(self._status, body)
+        self.status.setVisible(bool(self._status))
+        layout.addWidget(self.status)
         layout.addLayout(self._knobs(body, node))
         layout.addStretch(1)
         self.setWidget(body)
@@ -143,6 +157,9 @@ class Inspector(QScrollArea):
         self.title.setAccessibleName("Title of the node")
         self.title.setToolTip(f"{node.id}\nType a title of your own, or leave it empty")
         self.title.installEventFilter(UndoPassing(self.title))
+        palette = self.title.palette()
+        palette.setColor(palette.ColorRole.PlaceholderText, QColor(DARK.text))
+        self.title.setPalette(palette)
         self.title.editingFinished.connect(self._rename)
         self.title.setStyleSheet(
             "QLineEdit { font-weight: 600; font-size: 15px; padding-left: 0; border-color: transparent;"
