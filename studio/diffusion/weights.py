@@ -49,6 +49,11 @@ class WeightsStore:
         """Bytes that loaded weights take."""
         return sum(self._sizes.values())
 
+    @property
+    def held(self) -> tuple[Any, ...]:
+        """The networks that are loaded now."""
+        return tuple(self._held.values())
+
     @contextmanager
     def use(self, ctx: Context, recipe: Recipe) -> Generator[Any]:
         """Lend the network of a recipe, loaded if need be; while lent, it stops when `ctx` is cancelled.

@@ -10,9 +10,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from studio.cache.store import Store
 from studio.errors import StudioError
 from studio.registry import discover
+from studio.types import Latent
 from studio.worker import memory
 from studio.worker.compute import Compute
 from studio.worker.messages import MAX_BYTES, MessageError, decode, encode
@@ -88,7 +92,7 @@ def load(wish: str) -> Compute:
     """Load torch, and make a weights store on the device wished for, or else on the best there is."""
     import torch
 
-    from studio.diffusion import device, tensors
+    from studio.diffusion import device, preview, tensors
     from studio.diffusion.weights import WeightsStore
 
     tensors.register()
@@ -106,5 +110,13 @@ def load(wish: str) -> Compute:
             return total - free, total
         return memory.process_bytes(), memory.machine_bytes()
 
+    def look(latent: Latent, index: int) -> NDArray[np.uint8] | None:
+        for network in weights.held:
+            factors = getattr(network, "preview", None)
+            if factors is not None and len(factors) == latent.channels + 1:
+                seen = preview.picture(latent.samples[index : index + 1], factors)
+                return np.frombuffer(seen.rgb, np.uint8).reshape(seen.height, seen.width, 3)
+        return None
+
     ready = EngineReady(place.device, place.dtype, place.name, device.devices(), sentence)
-    return Compute(ready, weights.numerics, used_and_total, weights)
+    return Compute(ready, weights.numerics, used_and_total, weights, look)
