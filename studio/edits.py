@@ -72,10 +72,11 @@ class PutNode:
         inverse = PutNode(self.graph, self.id, graph.nodes.get(self.id))
         if self.node is None:
             _node(graph, self.id)
-            for target, source in graph.wires.items():
-                if self.id in (target.node, source.node):
+            for (target, _), (source, _) in graph.wires.items():
+                if self.id in (target, source):
                     raise EditError(f"“{self.id}” still has wires; they go first.", node=self.id)
-            nodes = {key: node for key, node in graph.nodes.items() if key != self.id}
+            nodes = dict(graph.nodes)
+            del nodes[self.id]
         else:
             if self.node.id != self.id or not self.id or set("/.") & set(self.id):
                 raise EditError(f"“{self.node.id}” cannot be the id of a node.")
@@ -95,7 +96,8 @@ class SetWire:
         graph = _graph(content, self.graph)
         inverse = SetWire(self.graph, self.target, graph.wires.get(self.target))
         if self.source is None:
-            wires = {target: source for target, source in graph.wires.items() if target != self.target}
+            wires = dict(graph.wires)
+            wires.pop(self.target, None)
         else:
             for end in (self.target, self.source):
                 if end.node != BOUNDARY or self.graph == ROOT:
