@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import cv2
@@ -40,19 +40,17 @@ def picture(value: object, index: int, look: Look) -> NDArray[np.uint8]:
 
     Args:
         value: An output.
-        index: Which picture, counted through batches and lists.
+        index: Which picture of a batch; of a list, which item, of which the first picture is meant.
         look: Turns latents into pictures.
 
     Raises:
         StudioError: It has no picture of that index, or is nothing one can look at.
     """
     if isinstance(value, list):
-        for item in cast("list[object]", value):
-            count = _count(item)
-            if index < count:
-                return picture(item, index, look)
-            index -= count
-        raise StudioError("The list holds no such picture.")
+        items = cast("list[object]", value)
+        if not 0 <= index < len(items):
+            raise StudioError(f"There is no picture number {index + 1} in this list.")
+        return picture(items[index], 0, look)
     if not 0 <= index < _count(value):
         raise StudioError(f"There is no picture number {index + 1} in this result.")
     if isinstance(value, Latent):
@@ -92,8 +90,6 @@ def _count(value: object) -> int:
     Raises:
         StudioError: It is nothing one can look at.
     """
-    if isinstance(value, list):
-        return sum(_count(item) for item in cast("Sequence[object]", value))
     if isinstance(value, Latent):
         return int(value.samples.shape[0])
     if isinstance(value, np.ndarray):

@@ -22,13 +22,15 @@ def test_shades_are_rounded_and_clipped_and_what_is_no_number_is_black() -> None
     assert to_bytes(shades).tolist() == [0, 127, 255, 0, 255, 0, 1]
 
 
-def test_a_picture_is_counted_through_lists_and_batches() -> None:
-    value = [grey(0, 2), grey(1, 1), grey(0.2, 2)]
-    assert [int(picture(value, index, unseen)[0, 0, 0]) for index in range(5)] == [0, 0, 255, 51, 51]
-    with pytest.raises(StudioError):
-        picture(value, 5, unseen)
-    with pytest.raises(StudioError):
-        picture(value, -1, unseen)
+def test_a_batch_is_counted_by_pictures_and_a_list_by_items() -> None:
+    batch = np.concatenate([grey(0), grey(0.2), grey(1)])
+    assert [int(picture(batch, index, unseen)[0, 0, 0]) for index in range(3)] == [0, 51, 255]
+    items = [grey(0, 2), grey(1, 1), grey(0.2, 2)]
+    assert [int(picture(items, index, unseen)[0, 0, 0]) for index in range(3)] == [0, 255, 51]
+    for value in (batch, items):
+        for index in (3, -1):
+            with pytest.raises(StudioError, match="no picture number"):
+                picture(value, index, unseen)
 
 
 def test_alpha_is_kept_and_a_mask_is_grey() -> None:
