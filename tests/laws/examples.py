@@ -125,7 +125,7 @@ def call(
     """Call a node's function as the executor would, and return what it returns."""
     function = cast("NodeFunction[..., Any]", registry().nodes[name])
     given_inputs = inputs(name) if wired is None else wired
-    before = [context(name)] if function.wants_context else []
+    before = [context(name, folder)] if function.wants_context else []
     arguments = {**(values if values is not None else knobs(name))}
     if not function.spec.lazy:
         return function(*before, **given_inputs, **arguments)
