@@ -166,7 +166,7 @@ class Page(QWidget):
         self._soon.start()
         self.edited.emit(edit)
 
-    def _saved_or_not(self, _clean: bool) -> None:  # noqa: FBT001 - a slot
+    def _saved_or_not(self, _clean: bool) -> None:
         self.title_changed.emit()
 
 

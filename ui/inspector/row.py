@@ -71,7 +71,7 @@ class KnobRow(QObject):
         self.drawn = QWidget(parent)
         self.drawn_words = QLabel(self.drawn)
         self.drawn_words.setStyleSheet(f"color: {DARK.muted}")
-        keep = QToolButton(self.drawn)
+        self.keep = keep = QToolButton(self.drawn)
         keep.setText("Keep this one")
         keep.clicked.connect(self._keep)
         line = QHBoxLayout(self.drawn)
