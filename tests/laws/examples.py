@@ -120,9 +120,12 @@ def _made(wire: str) -> object:
 
 
 def call(
-    name: str, values: Mapping[str, Json] | None = None, wired: Mapping[str, object] | None = None
+    name: str,
+    values: Mapping[str, Json] | None = None,
+    wired: Mapping[str, object] | None = None,
+    folder: Path | None = None,
 ) -> Any:
-    """Call a node's function as the executor would, and return what it returns."""
+    """Call a node's function as the executor would, and return what it returns; sinks write to `folder`."""
     function = cast("NodeFunction[..., Any]", registry().nodes[name])
     given_inputs = inputs(name) if wired is None else wired
     before = [context(name, folder)] if function.wants_context else []
