@@ -1,4 +1,4 @@
-"""A run of its own for calls to nodes, with weights on the CPU in float32; and a small model of random weights."""
+"""A run of its own for calls to nodes, weights on the CPU in float32, and a small model of random weights."""
 
 from __future__ import annotations
 

@@ -53,9 +53,7 @@ def theirs(folder: Path, solver: str, steps: int, side_px: int, noise: torch.Ten
     from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 
     logging.set_verbosity_warning()
-    pipe: Any = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, dtype=torch.float32
-    )
+    pipe: Any = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     if solver == "ddim":
         # Ours goes on to no noise at all, where the default stops at the first timestep's.

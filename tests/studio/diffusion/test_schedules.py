@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -27,7 +28,7 @@ def test_schedule_agrees_with_the_reference(name: str) -> None:
 def test_every_schedule_falls_to_zero_for_any_count(name: str, steps: int, sampling: Sampling) -> None:
     sigmas = getattr(schedules, name)(sampling, steps)
     assert sigmas[-1] == 0
-    assert all(above > below for above, below in zip(sigmas, sigmas[1:], strict=False))
+    assert all(above > below for above, below in itertools.pairwise(sigmas))
     assert sigmas.flow == sampling.flow
 
 
