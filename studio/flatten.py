@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, NamedTuple
 
 from studio.catalogue import Catalogue
 from studio.document import Content
@@ -20,6 +18,9 @@ from studio.graph import BOUNDARY, ROOT, Graph, Node, Socket
 from studio.reading import Reading
 from studio.spec import NodeSpec
 from studio.types import Json
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MAX_DEPTH = 32
 
@@ -290,6 +291,8 @@ class _Flattening:
                     )
 
     def _order(self) -> None:
+        import networkx as nx  # on demand: it would be a fifth of the editor's start
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self._flat.nodes)
         graph.add_edges_from(
@@ -323,6 +326,8 @@ class _Flattening:
 
 def _generations(graph: nx.DiGraph[str]) -> list[list[str]]:
     """Nodes sources first, as far as no cycle is in the way."""
+    import networkx as nx
+
     generations: list[list[str]] = []
     try:
         for generation in nx.topological_generations(graph):

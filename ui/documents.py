@@ -13,6 +13,7 @@ from studio.document import Content
 from studio.errors import FileError
 from studio.files import workflow
 from studio.settings import Settings
+from ui.background import Background
 from ui.icons import icon
 from ui.page import Page, as_new
 from ui.theme import DARK
@@ -33,8 +34,15 @@ class Documents(QTabWidget):
     recent_changed = Signal()
     said = Signal(str, bool)
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        background: Background,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._background = background
         self._settings = settings
         self._catalogue = catalogue
         self.setDocumentMode(True)
@@ -75,7 +83,7 @@ class Documents(QTabWidget):
     ) -> Page:
         """Open a document in a tab of its own; an untouched new one in front of it gives way."""
         front = self.page
-        page = Page(content, self._catalogue, path, unsaved=unsaved, key=key)
+        page = Page(content, self._catalogue, self._background, path, unsaved=unsaved, key=key)
         page.title_changed.connect(lambda: self._retitle(page))
         page.view.refused.connect(lambda why: self.said.emit(why, True))
         self.page_opened.emit(page)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from studio.catalogue import Catalogue
 from studio.document import Content
@@ -18,6 +20,7 @@ from studio.files import workflow
 from studio.graph import ROOT
 from studio.types import Json
 from studio.validate import validate
+from ui.background import Background
 from ui.graph.scene import GraphScene
 from ui.graph.status import GraphStatus
 from ui.graph.view import GraphView
@@ -48,6 +51,7 @@ class Page(QWidget):
         self,
         content: Content,
         catalogue: Catalogue,
+        background: Background,
         path: Path | None = None,
         *,
         unsaved: bool = False,
@@ -60,6 +64,7 @@ class Page(QWidget):
         self.failures: list[Trouble] = []
         self.problems: list[Problem] = []
         self._file_problems: list[Problem] = []
+        self._background = background
         self._unsaved = unsaved
         self._framed = False
         self.editing = Editing(content, self)
@@ -77,7 +82,7 @@ class Page(QWidget):
         self._soon.timeout.connect(self.validate)
         self.editing.changed.connect(self._changed)
         self.editing.stack.cleanChanged.connect(self._saved_or_not)
-        self.validate()
+        self._soon.start()
 
     @property
     def content(self) -> Content:
@@ -105,13 +110,21 @@ class Page(QWidget):
         self.validate()
 
     def validate(self) -> None:
-        """Look for problems now."""
+        """Look for problems, in the background; `problems_changed` tells when they are known."""
         self._soon.stop()
-        base = self.path.parent if self.path else None
-        if self.status.catalogue.specs:
-            self.problems = [*self._file_problems, *validate(self.content, self.status.catalogue, base)]
-        self.status.set_problems(self.problems)
-        self.problems_changed.emit()
+        catalogue, content = self.status.catalogue, self.content
+        if catalogue.specs:
+            base = self.path.parent if self.path else None
+            self._background.do(
+                partial(validate, content, catalogue, base),
+                lambda found: self._found(found) if content is self.content else None,
+            )
+
+    def _found(self, problems: list[Problem]) -> None:
+        if isValid(self):
+            self.problems = [*self._file_problems, *problems]
+            self.status.set_problems(self.problems)
+            self.problems_changed.emit()
 
     def note_file_problems(self, problems: list[Problem]) -> None:
         """Keep showing what was odd about the file."""

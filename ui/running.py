@@ -42,7 +42,6 @@ class Running(QObject):
         page = self._page()
         if page is None:
             return
-        page.validate()
         for number in range(self.count):
             draws = draw(page.content)
             if number:

@@ -50,7 +50,7 @@ class Window(QMainWindow):
         self.background = Background(self)
         self.engine = Engine(make_client, self)
         self.runs = Runs(self.engine, Path(settings.get("output_dir", str(paths.output_dir()))), self)
-        self.documents = Documents(settings, self.engine.catalogue, self)
+        self.documents = Documents(settings, self.engine.catalogue, self.background, self)
         self.setCentralWidget(self.documents)
         self.running = Running(self.runs, lambda: self.documents.page, self)
         self.follower = Follower(self.engine, self.runs, self.documents.page_of, self)

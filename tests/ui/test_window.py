@@ -80,6 +80,7 @@ def test_problem_is_listed_before_any_run_and_goes_when_it_is_mended(
     open_window: OpenWindow, qtbot: QtBot
 ) -> None:
     window = open_window(content("constant", constant_value=500))
+    qtbot.waitUntil(lambda: len(window.problems.troubles) == 1, timeout=5_000)
     assert [(item.address, item.socket) for item in window.problems.troubles] == [("constant", "value")]
     page_of(window).editing.apply(SetKnob("", "constant", "value", 5), "Change value")
     qtbot.waitUntil(lambda: window.problems.troubles == (), timeout=5_000)
