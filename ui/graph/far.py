@@ -15,7 +15,6 @@ SCALE = 0.35
 
 TITLE_SCALE = 0.22
 TITLE_PX = 11
-LOUD = ("failed", "running")
 
 
 def paint_far(painter: QPainter, scene: GraphScene, scale: float) -> None:
@@ -49,15 +48,11 @@ def _nodes(painter: QPainter, scene: GraphScene, scale: float) -> None:
     heads: dict[str, list[QRectF]] = {}
     rings: dict[str, list[QRectF]] = {}
     for item in scene.nodes.values():
-        sight, (body, head) = item.sight, item.far
+        body, head, colour, ring = item.far
         bodies.append(body)
-        heads.setdefault(DARK.disabled if sight.muted else sight.tint, []).append(head)
-        if sight.selected:
-            rings.setdefault(DARK.text, []).append(body)
-        elif sight.status.state in LOUD:
-            rings.setdefault(DARK.bad if sight.status.state == "failed" else DARK.running, []).append(body)
-        elif sight.face.missing or sight.problems:
-            rings.setdefault(DARK.warning, []).append(body)
+        heads.setdefault(colour, []).append(head)
+        if ring:
+            rings.setdefault(ring, []).append(body)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(ink.NODE)
     painter.drawRects(bodies)
@@ -81,7 +76,7 @@ def _titles(painter: QPainter, scene: GraphScene, scale: float) -> None:
     painter.setPen(ink.TEXT)
     metrics = painter.fontMetrics()
     for item in scene.nodes.values():
-        body = item.far[0]
+        body = item.far.body
         if visible.intersects(body):
             place = body.adjusted(6, HEADER, -6, 0)
             place.setHeight(size * 1.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath
 
@@ -10,8 +12,10 @@ from studio.types import Json
 from ui.graph import ink
 from ui.graph.face import row_kind, text_of, words
 from ui.graph.layout import Box, share
+from ui.graph.rounded import fill_soft
 from ui.theme import DARK
 
+Fill = Callable[[QPainter, QRectF, QColor], None]
 PAD = 8.0
 DICE = 22.0
 """Width of the die at the right of a seed's field."""
@@ -43,13 +47,12 @@ def paint_field(
         legible: Text is large enough to read.
     """
     rect = QRectF(*box)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(ink.HOVER if hovered and not wired else ink.KNOB)
-    painter.drawRoundedRect(rect, 4, 4)
+    fill = _fill_round if legible else fill_soft
+    fill(painter, rect, ink.HOVER if hovered and not wired else ink.KNOB)
     if edited:
         return
     if not wired:
-        _fill(painter, knob, value, rect)
+        _fill(painter, knob, value, rect, fill)
     if not legible:
         _bar(painter, knob, rect)
         return
@@ -75,7 +78,7 @@ def paint_field(
     painter.drawStaticText(QPointF(right - size.width(), box.middle - size.height() / 2), text)
 
 
-def _fill(painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF) -> None:
+def _fill(painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF, fill: Fill) -> None:
     """How far a number stands between its limits."""
     low, high = knob.options.get("min"), knob.options.get("max")
     if knob.kind not in ("int", "float") or not isinstance(value, int | float):
@@ -85,21 +88,25 @@ def _fill(painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF) -> None:
     part = share(float(value), float(low), float(high))
     if part <= 0:
         return
-    painter.setBrush(ink.FILL)
-    painter.drawRoundedRect(
-        QRectF(rect.left(), rect.top(), max(rect.width() * part, 4.0), rect.height()), 4, 4
-    )
+    width = max(rect.width() * part, 6.0)
+    fill(painter, QRectF(rect.left(), rect.top(), width, rect.height()), ink.FILL)
+
+
+def _fill_round(painter: QPainter, rect: QRectF, colour: QColor) -> None:
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    painter.drawRoundedRect(rect, 4, 4)
 
 
 def _bar(painter: QPainter, knob: KnobSpec, rect: QRectF) -> None:
     """Where text would be, seen from afar."""
-    painter.setBrush(ink.BORDER)
     if row_kind(knob) == "text":
         for line in range(3):
             top = rect.top() + 12 + 18 * line
-            painter.drawRect(QRectF(rect.left() + PAD, top, rect.width() * (0.8 - 0.15 * line), 6))
+            width = rect.width() * (0.8 - 0.15 * line)
+            painter.fillRect(QRectF(rect.left() + PAD, top, width, 6), ink.BORDER)
     else:
-        painter.drawRect(QRectF(rect.left() + PAD, rect.center().y() - 3, rect.width() * 0.4, 6))
+        painter.fillRect(QRectF(rect.left() + PAD, rect.center().y() - 3, rect.width() * 0.4, 6), ink.BORDER)
 
 
 def _label(painter: QPainter, knob: KnobSpec, rect: QRectF, room: float, wired: bool) -> float:
@@ -124,6 +131,7 @@ def _paragraph(painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF, wir
 
 
 def _switch(painter: QPainter, on: bool, rect: QRectF) -> None:
+    painter.setPen(Qt.PenStyle.NoPen)
     track = QRectF(rect.right() - PAD - 26, rect.center().y() - 7, 26, 14)
     painter.setBrush(ink.ACCENT if on else ink.BORDER)
     painter.drawRoundedRect(track, 7, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ui.graph.view import GraphView
 
 CELL = 24.0
+TILE_PX = 240
 EMPTY = "Press Tab or double-click to add a node"
 EMPTY_TOO = "or drop a workflow, or a picture made here, to open its graph"
 
@@ -25,21 +27,26 @@ def paint_ground(painter: QPainter, view: GraphView) -> None:
     cell = CELL * view.zoom
     while cell < 14:
         cell *= 4
-    tile = _tile(round(cell), view.devicePixelRatioF())
+    size = round(cell)
+    tile = _tile(size, max(1, TILE_PX // size), view.devicePixelRatioF())
+    side = tile.deviceIndependentSize().toSize().width()
     origin = view.mapFromScene(0.0, 0.0)
-    painter.drawTiledPixmap(rect, tile, QPoint(-origin.x() % round(cell), -origin.y() % round(cell)))
+    painter.drawTiledPixmap(rect, tile, QPoint(-origin.x() % side, -origin.y() % side))
 
 
 @lru_cache(maxsize=32)
-def _tile(size: int, ratio: float) -> QPixmap:
-    tile = QPixmap(round(size * ratio), round(size * ratio))
+def _tile(size: int, count: int, ratio: float) -> QPixmap:
+    """`count` × `count` dots: many small tiles would take ten times as long to lay."""
+    side = size * count
+    tile = QPixmap(round(side * ratio), round(side * ratio))
     tile.setDevicePixelRatio(ratio)
     tile.fill(ink.CANVAS)
     painter = QPainter(tile)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(ink.GRID)
-    painter.drawEllipse(QPoint(size // 2, size // 2), 1, 1)
+    for x, y in itertools.product(range(size // 2, side, size), repeat=2):
+        painter.drawEllipse(QPoint(x, y), 1, 1)
     painter.end()
     return tile
 

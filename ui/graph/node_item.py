@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -10,9 +12,29 @@ from studio.graph import Node
 from ui.graph.layout import HEADER, Box, Part
 from ui.graph.painter import Sight, paint_node
 from ui.graph.wanting import Wanting
+from ui.theme import DARK
 
 REACH = 9.0
 """How far rings and sockets reach out of the node."""
+
+
+_RINGS = {"failed": DARK.bad, "running": DARK.running}
+
+
+class Far(NamedTuple):
+    """A node as it is drawn from afar, in the scene.
+
+    Attributes:
+        body: The whole of it.
+        head: Its header.
+        colour: Of the header.
+        ring: Colour of its outline; empty for none.
+    """
+
+    body: QRectF
+    head: QRectF
+    colour: str
+    ring: str
 
 
 class NodeItem(QGraphicsItem):
@@ -29,6 +51,8 @@ class NodeItem(QGraphicsItem):
         self.sight = sight
         self.far = self._far()
         self.setPos(*sight.node.pos)
+        # Painted once a zoom and a change, not once a frame.
+        self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
 
     @property
     def id(self) -> str:
@@ -51,10 +75,17 @@ class NodeItem(QGraphicsItem):
         self.far = self._far()
         self.setPos(*node.pos)
 
-    def _far(self) -> tuple[QRectF, QRectF]:
-        """Body and header as they are drawn from afar, in the scene."""
-        body = QRectF(*self.box())
-        return body, QRectF(body.x(), body.y(), body.width(), HEADER)
+    def _far(self) -> Far:
+        sight, body = self.sight, QRectF(*self.box())
+        ring = ""
+        if sight.selected:
+            ring = DARK.text
+        elif sight.status.state in _RINGS:
+            ring = _RINGS[sight.status.state]
+        elif sight.face.missing or sight.problems:
+            ring = DARK.warning
+        head = QRectF(body.x(), body.y(), body.width(), HEADER)
+        return Far(body, head, DARK.disabled if sight.muted else sight.tint, ring)
 
     def box(self) -> Box:
         """Where the node lies in the scene."""

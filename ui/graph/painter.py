@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath
@@ -17,11 +16,14 @@ from ui.graph import ink
 from ui.graph.face import Face, value_of, words
 from ui.graph.fields import paint_field
 from ui.graph.layout import GAP, HEADER, INSET, SOCKET_RADIUS, Layout, Part
+from ui.graph.rounded import fill_rounded, fill_soft
 from ui.graph.status import NOTHING, NodeStatus
 from ui.theme import DARK, mixed
 
 RADIUS = 7.0
-TEXT_SCALE = 0.5
+SHADOW = QColor(0, 0, 0, 110)
+HATCH = QBrush(QColor(255, 193, 69, 38), Qt.BrushStyle.BDiagPattern)
+TEXT_SCALE = 0.55
 """Below this scale nothing but titles is legible, and nothing else is written."""
 
 PLAIN = WireType("any", DARK.muted, "anything")
@@ -81,19 +83,6 @@ class Sight:
         return self.wires.get(wire_type, PLAIN).colour
 
 
-@lru_cache(maxsize=256)
-def header_path(width: float) -> QPainterPath:
-    """The header: the node's rounded top, cut straight below."""
-    path = QPainterPath(QPointF(0, HEADER))
-    path.lineTo(0, RADIUS)
-    path.arcTo(0, 0, 2 * RADIUS, 2 * RADIUS, 180, -90)
-    path.lineTo(width - RADIUS, 0)
-    path.arcTo(width - 2 * RADIUS, 0, 2 * RADIUS, 2 * RADIUS, 90, -90)
-    path.lineTo(width, HEADER)
-    path.closeSubpath()
-    return path
-
-
 def paint_node(painter: QPainter, sight: Sight, scale: float) -> None:
     """Draw a node with its corner at the origin; `scale` is how large it appears."""
     if sight.muted:
@@ -131,24 +120,18 @@ def _drawn_anew(node: Node) -> tuple[str, ...]:
 
 def _body(painter: QPainter, sight: Sight) -> None:
     rect = QRectF(0, 0, sight.layout.width, sight.layout.height)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(ink.OUTLINE)
-    painter.setOpacity(painter.opacity() * 0.55)
-    painter.drawRoundedRect(rect.translated(0, 3).adjusted(-1, 0, 1, 1), RADIUS, RADIUS)
-    painter.setOpacity(painter.opacity() / 0.55)
-    painter.setBrush(ink.NODE)
-    painter.drawRoundedRect(rect, RADIUS, RADIUS)
+    painter.fillRect(QRectF(RADIUS, rect.bottom(), rect.width() - 2 * RADIUS, 3), SHADOW)
+    fill_rounded(painter, rect, RADIUS, ink.NODE)
     if sight.face.missing:
-        painter.setBrush(QBrush(QColor(255, 193, 69, 38), Qt.BrushStyle.BDiagPattern))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(HATCH)
         painter.drawRoundedRect(rect, RADIUS, RADIUS)
 
 
 def _header(painter: QPainter, sight: Sight) -> None:
     width = sight.layout.width
-    ground = mixed(sight.tint, DARK.node, 0.26)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(ground)
-    painter.drawPath(header_path(width))
+    head = QRectF(0, 0, width, HEADER)
+    fill_rounded(painter, head, RADIUS, mixed(sight.tint, DARK.node, 0.26), below=False)
     _progress(painter, sight)
     right = width - INSET
     tag = _tag(sight)
@@ -298,9 +281,7 @@ def _socket(
 
 def _picture(painter: QPainter, sight: Sight, place: QRectF) -> None:
     picture = sight.status.picture
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(ink.KNOB)
-    painter.drawRoundedRect(place, 4, 4)
+    fill_soft(painter, place, ink.KNOB)
     if picture is None or picture.isNull():
         text, size = ink.fitted("Run to see the picture", "label", place.width() - 8)
         painter.setPen(ink.DISABLED)

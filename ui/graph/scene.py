@@ -24,8 +24,8 @@ from ui.graph.wire_item import WireItem
 from ui.graph.wiring import Wiring
 from ui.undo import Editing
 
-EDGE = 4000.0
-"""Room around the outermost nodes that the view may be moved to."""
+EDGE = 2000.0
+"""Room around the outermost nodes in which others can be placed without the index being made anew."""
 
 
 class GraphScene(QGraphicsScene):
@@ -69,6 +69,7 @@ class GraphScene(QGraphicsScene):
         self._off: frozenset[str] = frozenset()
         self._reading: Reading | None = None
         self._top = 0.0
+        self._area = QRectF()
         editing.changed.connect(self._on_edit)
         status.catalogue_changed.connect(self._on_catalogue)
         status.node_changed.connect(self._on_status)
@@ -191,7 +192,8 @@ class GraphScene(QGraphicsScene):
             self.wanting.stop()
         else:
             self.wanting.start(fixed, output=output, graph=self.name, reading=self.reading)
-        self.update()
+        for item in self.nodes.values():
+            item.update()
 
     def wire_type(self, socket: Socket, *, output: bool) -> str:
         """Wire type of a socket, of what comes through it where it takes anything."""
@@ -212,8 +214,8 @@ class GraphScene(QGraphicsScene):
         self._follow_wires(found)
         self._follow_nodes(found)
         self._follow_notes(found)
-        if found.nodes or found.frames or found.notes or found.moved:
-            self._grow()
+        changed = [self.nodes[node].box() for node in found.nodes | found.moved if node in self.nodes]
+        self._grow(bounds_of(changed))
 
     def _follow_wires(self, found: Touched) -> None:
         sources = self.graph.wires
@@ -290,7 +292,8 @@ class GraphScene(QGraphicsScene):
             self._put_node(node)
         for target, source in graph.wires.items():
             self._put_wire(target, source)
-        self._grow()
+        box = self.nodes_box()
+        self._grow(Box(box.x(), box.y(), box.width(), box.height()))
         self.select([node for node in self._selected if node in self.nodes])
         self.repainted.emit()
 
@@ -405,8 +408,9 @@ class GraphScene(QGraphicsScene):
             strong=any(sight.selected for sight in ends),
         )
 
-    def _grow(self) -> None:
-        """Keep room around the nodes, so that scroll bars do not stop short of it; never shrink it."""
-        box = self.nodes_box().adjusted(-EDGE, -EDGE, EDGE, EDGE)
-        if not self.sceneRect().contains(box):
-            self.setSceneRect(self.sceneRect().united(box))
+    def _grow(self, box: Box | None) -> None:
+        """Keep what is indexed for quick finding around all nodes; never shrink it."""
+        # Qt's own `sceneRect` is measured anew after every move until one is set: linear in the graph.
+        if box is not None and not self._area.contains(QRectF(*box)):
+            self._area = self._area.united(QRectF(*box).adjusted(-EDGE, -EDGE, EDGE, EDGE))
+            self.setSceneRect(self._area)

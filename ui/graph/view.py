@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QNativeGestureEvent,
     QPainter,
     QPaintEvent,
+    QPixmapCache,
     QResizeEvent,
     QWheelEvent,
 )
@@ -32,6 +33,7 @@ from ui.graph.scene import GraphScene
 from ui.graph.search import Wanted
 from ui.graph.tips import tip
 
+NODE_PICTURES_KB = 128 * 1024
 MIN_ZOOM = 0.06
 MAX_ZOOM = 3.0
 WORLD = QRectF(-200_000, -200_000, 400_000, 400_000)
@@ -73,6 +75,7 @@ class GraphView(QGraphicsView):
         self.palette_box.chosen.connect(self._add_chosen)
         self.palette_box.closed.connect(self.setFocus)
         scene.repainted.connect(self._repaint_far)
+        QPixmapCache.setCacheLimit(max(QPixmapCache.cacheLimit(), NODE_PICTURES_KB))
         self.centerOn(0, 0)
 
     # Looking
