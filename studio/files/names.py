@@ -38,19 +38,16 @@ class Naming:
         if ".." in place.parts:
             raise NodeError("The folder leads upwards (“..”).", "Give it in full.", socket="folder")
         self._folder = facts.output_dir / place
-        values = _values(facts)
 
         def fill(match: re.Match[str]) -> str:
             name = match[1]
             if name == "counter":
                 return match[0]
+            values = _values(facts)
             if name not in values:
                 known = ", ".join(f"{{{item}}}" for item in ["counter", *values])
-                raise NodeError(
-                    f"The file name has {{{name}}}, which is nothing known.",
-                    f"Known: {known}.",
-                    socket="name",
-                )
+                title = f"The file name has {{{name}}}, which is nothing known."
+                raise NodeError(title, f"Known: {known}.", socket="name")
             return _fit(values[name])
 
         self._parts = _safe(_PLACEHOLDER.sub(fill, pattern))
@@ -133,7 +130,7 @@ def _safe(pattern: str) -> list[str]:
             socket="name",
         )
     fitted = [_UNFIT.sub("_", part).rstrip(" .") for part in parts if part not in ("", ".")]
-    if not fitted or not fitted[-1]:
+    if not fitted or not fitted[-1] or parts[-1] in ("", "."):
         raise NodeError("The file name is empty.", "Give it a name, such as {date}_{counter}.", socket="name")
     for part in fitted:
         if len(part.encode()) > _NAME_BYTES:
