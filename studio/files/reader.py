@@ -6,7 +6,6 @@ the `extra` of what it belongs to, under its own name, and the writer puts it ba
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,16 +13,45 @@ from typing import Any, cast
 
 from studio.document import Content
 from studio.errors import Problem
+from studio.files import shapes
 from studio.files.writer import RAW, UNREADABLE, UNTYPED, source_from_json
-from studio.graph import BOUNDARY, MODES, ROOT, ExposedKnob, Frame, Graph, Interface, Node, Note, Port, Socket
+from studio.graph import BOUNDARY, ROOT, ExposedKnob, Frame, Graph, Interface, Node, Note, Port, Socket
 from studio.types import Json
 
 _Fields = dict[str, Any]
 _Wires = dict[Socket, Socket]
-
-
-class _WrongShapeError(Exception):
-    """A value that is not what its name promises; says what it should be."""
+_Check = Callable[[Json], Any]
+_OBJECTS = ("graphs", "frames", "notes", "requires", "form", "canvas", "models", "extra")
+_DOCUMENT: dict[str, _Check] = {
+    "id": shapes.name,
+    "title": shapes.text,
+    **dict.fromkeys(_OBJECTS, shapes.object_),
+}
+_GRAPH: dict[str, _Check] = {
+    "title": shapes.text,
+    "interface": shapes.object_,
+    "nodes": shapes.object_,
+}
+_NODE: dict[str, _Check] = {
+    "type": shapes.type_name,
+    "version": shapes.version,
+    "title": shapes.text,
+    "mode": shapes.mode,
+    "params": shapes.object_,
+    "wires": shapes.object_,
+    "pos": shapes.point,
+    "look": shapes.object_,
+}
+_INTERFACE: dict[str, _Check] = {
+    "inputs": shapes.list_,
+    "outputs": shapes.list_,
+    "knobs": shapes.list_,
+    "wires": shapes.object_,
+}
+_PLACE: dict[str, _Check] = {"graph": shapes.text, "rect": shapes.rect, "colour": shapes.text}
+_FRAME: dict[str, _Check] = {**_PLACE, "title": shapes.text, "nodes": shapes.names, "on": shapes.flag}
+_NOTE: dict[str, _Check] = {**_PLACE, "text": shapes.text}
+MAX_PROBLEMS = 500
 
 
 class Reader:
@@ -31,17 +59,24 @@ class Reader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._untold = 0
 
     def notice(self, title: str, remedy: str = "", *, graph: str = ROOT, node: str = "") -> None:
-        """Add a problem of the file."""
-        self.problems.append(Problem("file", title, remedy, graph, node))
+        """Add a problem of the file; beyond the first 500 they are only counted."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem("file", title, remedy, graph, node))
+        else:
+            self._untold += 1
+
+    def finish(self) -> list[Problem]:
+        """Return the problems, and how many more there are."""
+        more = [Problem("file", f"{self._untold:,} more problems are not listed.")] if self._untold else []
+        return self.problems + more
 
     def content(self, data: dict[str, Json]) -> Content:
         """Return the document in `data`, an object of the current format."""
         known = {name: value for name, value in data.items() if name not in ("format", "app")}
-        shapes = {"id": _name, "title": _text, "graphs": _object, "frames": _object, "notes": _object}
-        shapes |= dict.fromkeys(("requires", "form", "canvas", "models", "extra"), _object)
-        fields, unknown = self._fields(known, shapes, "The document")
+        fields, unknown = self._fields(known, _DOCUMENT, "The document")
         graphs = self._entries(fields.pop("graphs", {}), unknown, "graphs", self.graph)
         if ROOT not in graphs:
             self.notice("The file holds no main graph; it opens empty.")
@@ -64,7 +99,7 @@ class Reader:
         odd: dict[str, Json] = {}
         for name, value in raw.items():
             if not isinstance(value, dict):
-                self.notice(f"“{name}” in “{what}” is {_shown(value)}, not an object; it is left out.")
+                self.notice(f"“{name}” in “{what}” is {shapes.shown(value)}, not an object; it is left out.")
                 odd[name] = value
             elif what == "graphs" and not _is_id(name) and name != ROOT:
                 self.notice(f"“{name}” cannot be the name of a definition; it is left out.")
@@ -78,8 +113,7 @@ class Reader:
     def graph(self, name: str, raw: dict[str, Json]) -> Graph:
         """Return one graph; its wires are those that lead from one readable node to another."""
         where = f"Definition “{name}”" if name else "The main graph"
-        shapes = {"title": _text, "interface": _object, "nodes": _object}
-        fields, extra = self._fields(raw, shapes, where, name)
+        fields, extra = self._fields(raw, _GRAPH, where, name)
         sources: dict[str, dict[str, Json]] = {}
         nodes: dict[str, Node] = {}
         odd: dict[str, Json] = {}
@@ -105,11 +139,9 @@ class Reader:
     def node(self, graph: str, key: str, raw: Json) -> tuple[Node, dict[str, Json]]:
         """Return one node, and what its wires say, not yet understood."""
         if not isinstance(raw, dict):
-            self.notice(f"Node “{key}” is {_shown(raw)}, not an object.", graph=graph, node=key)
+            self.notice(f"Node “{key}” is {shapes.shown(raw)}, not an object.", graph=graph, node=key)
             return Node(key, UNREADABLE, extra={RAW: raw}), {}
-        shapes = {"type": _type, "version": _version, "params": _object, "pos": _point, "title": _text}
-        shapes |= {"mode": _mode, "look": _object, "wires": _object}
-        fields, extra = self._fields(raw, shapes, f"Node “{key}”", graph, key)
+        fields, extra = self._fields(raw, _NODE, f"Node “{key}”", graph, key)
         if "type" not in fields:
             fields["type"] = UNTYPED
             if "type" not in extra:
@@ -126,7 +158,7 @@ class Reader:
             source = source_from_json(written)
             at_boundary = source is not None and source.node == BOUNDARY and graph != ROOT
             if source is None or not name or (key == BOUNDARY and graph == ROOT):
-                why = f"{_shown(written)} is no end of a wire"
+                why = f"{shapes.shown(written)} is no end of a wire"
             elif at_boundary or source.node in nodes:
                 wires[Socket(key, name)] = source
                 continue
@@ -138,12 +170,11 @@ class Reader:
         return broken
 
     def _interface(self, raw: dict[str, Json], where: str, graph: str) -> tuple[Interface, dict[str, Json]]:
-        shapes = {"inputs": _list, "outputs": _list, "knobs": _list, "wires": _object}
-        fields, extra = self._fields(raw, shapes, f"{where}, what it shows", graph)
+        fields, extra = self._fields(raw, _INTERFACE, f"{where}, what it shows", graph)
         wires = cast("dict[str, Json]", fields.pop("wires", {}))
         read: dict[str, Any] = {}
         for what, items in fields.items():
-            record = _exposed if what == "knobs" else _port
+            record = shapes.exposed_knob if what == "knobs" else shapes.port
             found: dict[str, Port | ExposedKnob] = {}
             odd: list[Json] = []
             for item in cast("list[Json]", items):
@@ -160,27 +191,18 @@ class Reader:
 
     def frame(self, key: str, raw: dict[str, Json]) -> Frame:
         """Return one frame."""
-        shapes = {
-            "graph": _text,
-            "title": _text,
-            "rect": _rect,
-            "nodes": _names,
-            "colour": _text,
-            "on": _flag,
-        }
-        fields, extra = self._fields(raw, shapes, f"Frame “{key}”")
+        fields, extra = self._fields(raw, _FRAME, f"Frame “{key}”")
         return Frame(id=key, **fields, extra=extra)
 
     def note(self, key: str, raw: dict[str, Json]) -> Note:
         """Return one note."""
-        shapes = {"graph": _text, "text": _text, "rect": _rect, "colour": _text}
-        fields, extra = self._fields(raw, shapes, f"Note “{key}”")
+        fields, extra = self._fields(raw, _NOTE, f"Note “{key}”")
         return Note(id=key, **fields, extra=extra)
 
     def _fields(
         self,
         raw: dict[str, Json],
-        shapes: Mapping[str, Callable[[Json], Any]],
+        checks: Mapping[str, _Check],
         where: str,
         graph: str = ROOT,
         node: str = "",
@@ -189,15 +211,16 @@ class Reader:
         fields: _Fields = {}
         extra: dict[str, Json] = {}
         for name, value in raw.items():
-            shape = shapes.get(name)
-            if shape is None:
+            check = checks.get(name)
+            if check is None:
                 extra[name] = value
                 continue
             try:
-                fields[name] = shape(value)
-            except _WrongShapeError as wrong:
+                fields[name] = check(value)
+            except shapes.WrongShapeError as wrong:
                 extra[name] = value
-                self.notice(f"{where}: “{name}” is {_shown(value)}, not {wrong}.", graph=graph, node=node)
+                what = f"{where}: “{name}” is {shapes.shown(value)}, not {wrong}."
+                self.notice(what, graph=graph, node=node)
         return fields, extra
 
 
@@ -207,110 +230,3 @@ def _with_extra_wires(node: Node, broken: dict[str, Json]) -> Node:
 
 def _is_id(name: str) -> bool:
     return bool(name) and not set("/.") & set(name)
-
-
-def _port(raw: Json) -> Port | None:
-    if not isinstance(raw, dict):
-        return None
-    name, kind = raw.get("name"), raw.get("type")
-    many, optional = raw.get("many", False), raw.get("optional", False)
-    if not isinstance(name, str) or not name or not isinstance(kind, str):
-        return None
-    if not isinstance(many, bool) or not isinstance(optional, bool):
-        return None
-    known = ("name", "type", "many", "optional")
-    extra = {key: value for key, value in raw.items() if key not in known}
-    return Port(name, kind, many, optional, extra)
-
-
-def _exposed(raw: Json) -> ExposedKnob | None:
-    if not isinstance(raw, dict):
-        return None
-    name, node, knob = raw.get("name"), raw.get("node"), raw.get("knob")
-    if not isinstance(name, str) or not name or not isinstance(node, str) or not isinstance(knob, str):
-        return None
-    extra = {key: value for key, value in raw.items() if key not in ("name", "node", "knob")}
-    return ExposedKnob(name, node, knob, extra)
-
-
-def _shown(value: Json) -> str:
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "empty"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _object(value: Json) -> dict[str, Json]:
-    if not isinstance(value, dict):
-        raise _WrongShapeError("an object")
-    return value
-
-
-def _list(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise _WrongShapeError("a list")
-    return value
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str):
-        raise _WrongShapeError("text")
-    return value
-
-
-def _name(value: Json) -> str:
-    if not isinstance(value, str) or not value:
-        raise _WrongShapeError("a name")
-    return value
-
-
-def _type(value: Json) -> str:
-    # "?" is no package: it marks what this reader could not read.
-    if not isinstance(value, str) or not value or value.startswith("?/"):
-        raise _WrongShapeError("the name of a type")
-    return value
-
-
-def _version(value: Json) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _WrongShapeError("a whole number from 1")
-    return value
-
-
-def _flag(value: Json) -> bool:
-    if not isinstance(value, bool):
-        raise _WrongShapeError("yes or no")
-    return value
-
-
-def _mode(value: Json) -> str:
-    if value not in MODES:
-        raise _WrongShapeError("on, bypass or mute")
-    return value
-
-
-def _names(value: Json) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _WrongShapeError("a list of names")
-    return tuple(cast("list[str]", value))
-
-
-def _finite(value: Json, count: int) -> tuple[float, ...]:
-    if not isinstance(value, list) or len(value) != count:
-        raise _WrongShapeError(f"{count} numbers")
-    for item in value:
-        if isinstance(item, bool) or not isinstance(item, int | float) or not math.isfinite(item):
-            raise _WrongShapeError(f"{count} numbers")
-    return tuple(float(item) for item in cast("list[float]", value))
-
-
-def _point(value: Json) -> tuple[float, ...]:
-    return _finite(value, 2)
-
-
-def _rect(value: Json) -> tuple[float, ...]:
-    return _finite(value, 4)

@@ -75,12 +75,11 @@ def parse(data: bytes) -> Loaded:
     Raises:
         FileError: Empty, cut, no object, of a newer format, or over a limit.
     """
-    oddities: list[Problem] = []
-    value = strict_json.read(data, lambda sentence: oddities.append(Problem("file", sentence)))
+    reader = Reader()
+    value = strict_json.read(data, reader.notice)
     if not isinstance(value, dict):
         raise FileError("It holds no workflow: a workflow is a JSON object.")
-    loaded = read(value)
-    return replace(loaded, problems=oddities + loaded.problems)
+    return _read(value, reader)
 
 
 def read(data: dict[str, Json]) -> Loaded:
@@ -89,11 +88,14 @@ def read(data: dict[str, Json]) -> Loaded:
     Raises:
         FileError: No format, a newer one, or over a limit.
     """
+    return _read(data, Reader())
+
+
+def _read(data: dict[str, Json], reader: Reader) -> Loaded:
     data = migrate(data)
     _check_count(data)
-    reader = Reader()
     content = reader.content(data)
-    return Loaded(content, reader.problems + nesting.check(content))
+    return Loaded(content, reader.finish() + nesting.check(content))
 
 
 def from_json(data: dict[str, Json]) -> Content:

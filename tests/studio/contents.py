@@ -21,6 +21,7 @@ from studio.edits import (
     SetWire,
 )
 from studio.graph import BOUNDARY, MODES, ROOT, ExposedKnob, Frame, Graph, Interface, Node, Note, Port, Socket
+from studio.types import Json
 
 
 def small_content() -> Content:
@@ -123,13 +124,18 @@ def notes(key: str) -> st.SearchStrategy[Note]:
     )
 
 
+def _field_edit(graph: str, node: str, field: str, value: Json) -> Edit:
+    assert field in ("title", "mode", "look")
+    return SetNodeField(graph, node, field, value)
+
+
 def node_fields() -> st.SearchStrategy[Edit]:
     values = st.one_of(
         st.tuples(st.just("title"), st.text(max_size=3)),
         st.tuples(st.just("mode"), st.sampled_from(MODES)),
         st.tuples(st.just("look"), objects),
     )
-    return st.tuples(graphs, names, values).map(lambda x: SetNodeField(x[0], x[1], x[2][0], x[2][1]))
+    return st.tuples(graphs, names, values).map(lambda x: _field_edit(x[0], x[1], *x[2]))
 
 
 def parts() -> st.SearchStrategy[Edit]:

@@ -185,6 +185,13 @@ def test_oddities_of_the_text_are_problems_of_the_file() -> None:
     assert [problem.kind for problem in loaded.problems] == ["file"]
 
 
+def test_of_very_many_problems_the_first_are_listed_and_the_rest_counted() -> None:
+    data: dict[str, Json] = {"format": 1, "graphs": {"": {"nodes": {f"n{i}": i for i in range(700)}}}}
+    problems = workflow.read(data).problems
+    assert len(problems) == 501
+    assert problems[-1].title.startswith("200 more")
+
+
 def test_a_file_without_a_main_graph_opens_empty_and_says_so() -> None:
     loaded = workflow.read({"format": 1})
     assert loaded.content.root == Graph()
