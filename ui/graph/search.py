@@ -102,6 +102,8 @@ def _scattered(word: str, text: str) -> float:
     if len(word) < 3:
         return 0.0
     at = start = text.find(word[0])
+    if start < 0:
+        return 0.0
     for letter in word[1:]:
         at = text.find(letter, at + 1)
         if at < 0:

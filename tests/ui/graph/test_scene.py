@@ -3,6 +3,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
 
 from studio import gestures
 from studio.catalogue import Catalogue
@@ -201,8 +202,6 @@ def test_moving_a_node_asks_for_the_repaint_of_its_surroundings_only(
     desk.view.grab()
     regions.clear()
     desk.editing.apply(MoveNodes("", {"n2_2": (620.0, 410.0)}), "x")
-    from PySide6.QtWidgets import QApplication
-
     QApplication.processEvents()
     assert regions
     for region in regions:

@@ -1,7 +1,8 @@
+import gc
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -9,7 +10,8 @@ from PySide6.QtWidgets import QApplication
 from studio.document import Content
 from studio.edits import MoveNodes, PutNode, SetNodeField, SetWire
 from studio.graph import Graph, Socket
-from tests.ui.graph.conftest import Desk, node
+from tests.ui.graph.conftest import Desk, chain, node
+from ui.graph.view import GraphView
 
 Key = Qt.Key
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -483,3 +485,18 @@ def test_a_view_of_a_thousand_nodes_finds_wires_without_a_scan(make_desk: MakeDe
     assert desk.scene.wiring.touching("n500") == {Socket("n500", "value"), Socket("n501", "value")}
     desk.editing.apply(SetWire("", Socket("n500", "value"), None), "x")
     assert desk.scene.wiring.touching("n500") == {Socket("n501", "value")}
+
+
+def test_views_come_and_go_and_leave_nothing(make_desk: MakeDesk) -> None:
+    for _ in range(5):
+        desk = make_desk(chain())
+        desk.click(desk.field("soften", "label"))
+        desk.carry(desk.socket("mask", "mask", output=True), desk.header("mix"))
+        desk.view.grab()
+        desk.scene.setParent(desk.view)
+        desk.view.close()
+        desk.view.deleteLater()
+        del desk
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        gc.collect()
+    assert not [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, GraphView)]
