@@ -215,6 +215,8 @@ class PutFrame:
         frames = dict(content.frames)
         inverse = PutFrame(self.id, frames.pop(self.id, None))
         if self.frame is not None:
+            if self.frame.id != self.id:
+                raise EditError(f"“{self.frame.id}” cannot be put in the place of “{self.id}”.")
             frames[self.id] = self.frame
         return replace(content, frames=frames), inverse
 
@@ -230,6 +232,8 @@ class PutNote:
         notes = dict(content.notes)
         inverse = PutNote(self.id, notes.pop(self.id, None))
         if self.note is not None:
+            if self.note.id != self.id:
+                raise EditError(f"“{self.note.id}” cannot be put in the place of “{self.id}”.")
             notes[self.id] = self.note
         return replace(content, notes=notes), inverse
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studio.document import Content, Document
-from studio.edits import Batch, Edit, PutDefinition, PutNode, SetKnob, SetWire
+from studio.edits import Batch, Edit, PutDefinition, PutFrame, PutNode, PutNote, SetKnob, SetWire
 from studio.errors import EditError
 from studio.files import pretty, workflow
 from studio.files.edits_json import edit_from_json, edit_to_json
-from studio.graph import BOUNDARY, ROOT, Node, Socket
+from studio.graph import BOUNDARY, ROOT, Frame, Node, Note, Socket
 from tests.studio.contents import contents, edits, small_content
 
 quick = settings(
@@ -85,6 +85,12 @@ def test_a_node_with_wires_is_not_taken_away() -> None:
 def test_an_id_that_addresses_could_not_tell_apart_is_refused(key: str) -> None:
     with pytest.raises(EditError, match="id"):
         PutNode(ROOT, key, Node(key, "core/number")).apply(small_content())
+
+
+def test_a_frame_or_note_goes_under_its_own_id_only() -> None:
+    for edit in (PutFrame("f1", Frame("f2")), PutNote("n1", Note("n2"))):
+        with pytest.raises(EditError, match="place of"):
+            edit.apply(small_content())
 
 
 def test_the_boundary_is_wired_in_definitions_only() -> None:
