@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
-from studio.api import Context, Extension, File, Model, TextEncoder, Vae, node
+from studio.api import Context, Extension, File, Json, Model, TextEncoder, Vae, node
 
 stable_diffusion = Extension(
     "family",
@@ -28,10 +29,18 @@ class Checkpoint(NamedTuple):
     vae: Vae
 
 
+def _files(knobs: Mapping[str, Json]) -> list[str]:
+    """The starter model's files, where it is meant: what is in them belongs to the key."""
+    from studio.models.checkpoints import starter_files
+
+    return [] if knobs["path"] else starter_files()
+
+
 @node(
     "load_checkpoint",
     category="Loaders",
     instant=True,
+    refs=_files,
     synonyms=("CheckpointLoaderSimple", "Load Checkpoint", "model", "DiffusersLoader"),
 )
 def load_checkpoint(

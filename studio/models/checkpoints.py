@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.errors import NodeError
+from studio.files_named import resolve
 from studio.models.identity import combined
+from studio.paths import assets_dir
 from studio.types import Recipe
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def recipes(path: str, ctx: Context) -> dict[str, Recipe]:
         NodeError: There is nothing there, or no installed family recognises it.
         FileError: A file of it is cut short or cannot be read.
     """
-    place = Path(path).expanduser().absolute() if path else starter()
+    place = resolve(path, None) if path else _starter()
     if not place.exists():
         raise NodeError(f"There is no model at {place}.", "Choose another file or folder.", socket="path")
     for declared in ctx.extensions.values():
@@ -45,8 +47,11 @@ def recipes(path: str, ctx: Context) -> dict[str, Recipe]:
     )
 
 
-def starter() -> Path:
-    """Folder of the model that ships with the application."""
-    from studio.paths import assets_dir
+def starter_files() -> list[str]:
+    """Files of the model that ships with the application, as `studio.files_named.resolve` finds them."""
+    files = (file for file in _starter().rglob("*") if file.is_file())
+    return sorted(file.relative_to(assets_dir().parent).as_posix() for file in files)
 
+
+def _starter() -> Path:
     return assets_dir() / "starter"
