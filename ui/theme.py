@@ -32,7 +32,7 @@ class Colours:
     focus: str = "#a8cbff"
     node: str = "#23272f"
     knob: str = "#191c22"
-    fill: str = "#364c6e"
+    fill: str = "#2f4260"
     frame: str = "#3a4660"
     note: str = "#4a4530"
     good: str = "#63d297"

@@ -33,6 +33,7 @@ def test_wires_stand_out_from_the_canvas() -> None:
     for wire in CORE_WIRES:
         assert contrast(wire.colour, DARK.canvas) >= 3.0
     assert contrast(DARK.on_accent, DARK.accent) >= 4.5
+    assert contrast(DARK.muted, DARK.fill) >= 4.5, "the name of a knob lies on its slider"
 
 
 def test_the_style_sheet_names_colours_only_by_the_theme(qapp: QApplication) -> None:

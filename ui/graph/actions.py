@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu
 
 from ui.icons import icon
 
@@ -58,6 +59,22 @@ class GraphActions(QObject):
         action.triggered.connect(lambda _checked: slot())
         self._view.addAction(action)
         return action
+
+    def menu(self, *, on_node: bool) -> QMenu:
+        """A context menu, which goes once it is closed."""
+        menu = QMenu(self._view)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if on_node:
+            menu.addActions([self.run_to, self.bypass, self.mute])
+            menu.addSeparator()
+            menu.addActions([self.cut, self.copy, self.duplicate, self.delete])
+            menu.addSeparator()
+            menu.addAction(self.frame_selection)
+        else:
+            menu.addActions([self.add, self.paste, self.select_all])
+            menu.addSeparator()
+            menu.addActions([self.frame_all, self.zoom_full])
+        return menu
 
     def _follow_selection(self, nodes: list[str]) -> None:
         for action in self._of_selection:

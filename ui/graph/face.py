@@ -107,7 +107,8 @@ def text_of(knob: KnobSpec, value: Json) -> str:
         return _number(value, knob.options.get("step"))
     if isinstance(value, str):
         if knob.kind == "file":
-            return value.replace("\\", "/").rstrip("/").rpartition("/")[2] or "choose…"
+            empty = "default" if knob.options.get("empty") else "choose…"
+            return value.replace("\\", "/").rstrip("/").rpartition("/")[2] or empty
         return value if knob.options.get("multiline") else value.replace("\n", " ↵ ")
     if isinstance(value, int):
         return str(value)

@@ -69,6 +69,11 @@ class NodeItem(QGraphicsItem):
             self.setPos(*sight.node.pos)
         self.update()
 
+    def show_marks(self) -> None:
+        """Selection, hover or run state of the same node have changed."""
+        self.far = self._far()
+        self.update()
+
     def move(self, node: Node) -> None:
         """The node is the same at another place."""
         self.sight.node = node

@@ -69,7 +69,10 @@ class Sight:
 
     @property
     def tint(self) -> str:
-        """Colour of the header: that of what the node gives, or of what it takes."""
+        """Colour of the header: the user's, or that of what the node gives, or of what it takes."""
+        chosen = self.node.look.get("colour")
+        if isinstance(chosen, str) and QColor.isValidColorName(chosen):
+            return QColor(chosen).name()
         first = next((item.type for item in (*self.face.outputs, *self.face.inputs)), "")
         return self.wires.get(first, PLAIN).colour
 
@@ -284,7 +287,7 @@ def _picture(painter: QPainter, sight: Sight, place: QRectF) -> None:
     fill_soft(painter, place, ink.KNOB)
     if picture is None or picture.isNull():
         text, size = ink.fitted("Run to see the picture", "label", place.width() - 8)
-        painter.setPen(ink.DISABLED)
+        painter.setPen(ink.MUTED)
         painter.setFont(ink.role_font("label"))
         painter.drawStaticText(place.center() - QPointF(size.width() / 2, size.height() / 2), text)
         return

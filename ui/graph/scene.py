@@ -12,12 +12,12 @@ from studio.edits import Edit
 from studio.graph import ROOT, Graph, Node, Socket
 from studio.reading import Reading
 from studio.validate import wire_refusal
-from ui.graph.face import face_of, width_of
-from ui.graph.layout import Box, Part, bounds_of
+from ui.graph.face import Face, face_of, width_of
+from ui.graph.layout import Box, Layout, Part, bounds_of
 from ui.graph.node_item import NodeItem, picture_ratio
 from ui.graph.painter import PLAIN, Sight
 from ui.graph.remarks import FrameItem, NoteItem
-from ui.graph.status import GraphStatus
+from ui.graph.status import GraphStatus, NodeStatus
 from ui.graph.touched import Touched, touched
 from ui.graph.wanting import Wanting
 from ui.graph.wire_item import WireItem
@@ -128,7 +128,7 @@ class GraphScene(QGraphicsScene):
         changed = wanted.keys() ^ self._selected.keys()
         self._selected = wanted
         for node in changed:
-            self._look_again(node)
+            self._mark(node)
             for target in self.wiring.touching(node):
                 self._colour(target)
         self.selection_changed.emit(self.selected)
@@ -142,7 +142,7 @@ class GraphScene(QGraphicsScene):
         """Take the keyboard to a node; ``""`` takes it nowhere."""
         old, self._focus = self._focus, node
         for each in {old, node}:
-            self._look_again(each)
+            self._mark(each)
 
     def hover(self, node: str, part: Part | None) -> None:
         """Draw a part as the one under the mouse; None for no part."""
@@ -151,7 +151,7 @@ class GraphScene(QGraphicsScene):
             return
         old, self._hover = self._hover, new
         for each in {place[0] for place in (old, new) if place}:
-            self._look_again(each)
+            self._mark(each)
 
     def hover_wire(self, target: Socket | None) -> None:
         """Draw a wire as the one under the mouse."""
@@ -168,7 +168,7 @@ class GraphScene(QGraphicsScene):
         old = self._edited
         self._edited = (node, knob) if knob else None
         for each in {place[0] for place in (old, self._edited) if place}:
-            self._look_again(each)
+            self._mark(each)
 
     def raise_node(self, node: str) -> None:
         """Draw a node above all others."""
@@ -311,7 +311,15 @@ class GraphScene(QGraphicsScene):
 
     def _on_status(self, address: str) -> None:
         node = address.removeprefix(self.prefix)
-        if address.startswith(self.prefix) and node in self.nodes:
+        item = self.nodes.get(node)
+        if item is None or not address.startswith(self.prefix):
+            return
+        status, sight = self.status.node(address), item.sight
+        if self._layout(sight.node, sight.face, status) == sight.layout:
+            sight.status = status  # a run of thousands of nodes comes through here
+            item.show_marks()
+            self.repainted.emit()
+        else:
             self._look_again(node)
 
     # One item at a time
@@ -321,24 +329,40 @@ class GraphScene(QGraphicsScene):
         face = face_of(node, self.reading, sorted(fed), sorted(used))
         status = self.status.node(self.address(node.id))
         problems = self.status.problems_of(self.name, node.id)
-        size = status.picture.size().toTuple() if status.picture is not None else None
-        hovered, edited = self._hover, self._edited
-        return Sight(
+        sight = Sight(
             node=node,
             face=face,
-            layout=face.layout(width_of(node), picture_ratio(face.shows, size)),
+            layout=self._layout(node, face, status),
             wires=self.status.catalogue.wires,
             status=status,
             problems=problems,
             fed=fed,
             used=used,
-            selected=node.id in self._selected,
-            focused=node.id == self._focus,
-            hover=hovered[1] if hovered and hovered[0] == node.id else None,
-            edited=edited[1] if edited and edited[0] == node.id else "",
             framed_off=node.id in self._off,
             blamed=frozenset(problem.socket for problem in problems if problem.socket),
         )
+        self._set_marks(sight)
+        return sight
+
+    def _layout(self, node: Node, face: Face, status: NodeStatus) -> Layout:
+        size = status.picture.size() if status.picture is not None else None
+        shape = (size.width(), size.height()) if size is not None else None
+        return face.layout(width_of(node), picture_ratio(face.shows, shape))
+
+    def _set_marks(self, sight: Sight) -> None:
+        node, hovered, edited = sight.node.id, self._hover, self._edited
+        sight.selected = node in self._selected
+        sight.focused = node == self._focus
+        sight.hover = hovered[1] if hovered and hovered[0] == node else None
+        sight.edited = edited[1] if edited and edited[0] == node else ""
+
+    def _mark(self, node: str) -> None:
+        """Show that a node is selected, under the mouse, … or no longer: it is the same otherwise."""
+        item = self.nodes.get(node)
+        if item is not None:
+            self._set_marks(item.sight)
+            item.show_marks()
+            self.repainted.emit()
 
     def _put_node(self, node: Node) -> None:
         sight = self._sight(node)

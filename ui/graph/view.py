@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
+    QContextMenuEvent,
     QFocusEvent,
     QGuiApplication,
     QHelpEvent,
@@ -65,6 +66,7 @@ class GraphView(QGraphicsView):
         self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setFrameShape(QGraphicsView.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAcceptDrops(False)  # files dropped here are the window's business
         self.setMouseTracking(True)
         self.setAccessibleName("Graph")
         self.hint = Hint(self.viewport())
@@ -248,6 +250,15 @@ class GraphView(QGraphicsView):
         self.cursor_at = event.position().toPoint()
         if event.button() == Qt.MouseButton.LeftButton:
             self.hands.double_click(self.cursor_at)
+        event.accept()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.cursor_at = event.pos()
+        hit = hits.part_at(self.graph_scene, self.mapToScene(event.pos()))
+        if hit is not None and hit[0].id not in self.graph_scene.selected:
+            self.graph_scene.select([hit[0].id])
+        menu = self.graph_actions.menu(on_node=hit is not None)
+        menu.popup(event.globalPos())
         event.accept()
 
     def wheelEvent(self, event: QWheelEvent) -> None:

@@ -3,9 +3,9 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QGuiApplication, QWheelEvent
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMenu
 
 from studio.document import Content
 from studio.edits import MoveNodes, PutNode, SetNodeField, SetWire
@@ -500,3 +500,18 @@ def test_views_come_and_go_and_leave_nothing(make_desk: MakeDesk) -> None:
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         gc.collect()
     assert not [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, GraphView)]
+
+
+def test_the_context_menu_offers_what_can_be_done_there(desk: Desk) -> None:
+    for at, wanted in ((desk.header("mix"), "Bypass"), (desk.at(QPointF(0, 700)), "Add node…")):
+        event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, desk.view.viewport().mapToGlobal(at))
+        QApplication.sendEvent(desk.view.viewport(), event)
+        menu = desk.view.findChildren(QMenu)[-1]
+        assert wanted in [action.text() for action in menu.actions()]
+        menu.close()
+    assert desk.scene.selected == ["mix"]
+
+
+def test_files_dropped_on_the_graph_are_left_to_the_window(desk: Desk) -> None:
+    assert not desk.view.acceptDrops()
+    assert not desk.view.viewport().acceptDrops()
