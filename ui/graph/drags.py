@@ -43,6 +43,10 @@ class Drag(Protocol):
         """The button was let go at `pos`."""
         ...
 
+    def let_go(self) -> None:
+        """End it where it is; the document has changed below it."""
+        ...
+
     def cancel(self) -> None:
         """Leave everything as it was before the gesture."""
         ...
@@ -76,6 +80,9 @@ class MoveDrag:
         if way is not None:
             edit = gestures.insert_on_wire(self._scene.content, self._scene.name, target, node, way)
             self._scene.editing.apply(edit, f"Put {self._title()} into a wire", self._merge)
+
+    def let_go(self) -> None:
+        self._aim(None)
 
     def cancel(self) -> None:
         self._aim(None)
@@ -129,6 +136,9 @@ class RemarkDrag:
     def drop(self, pos: QPointF, keys: Keys) -> None:
         pass
 
+    def let_go(self) -> None:
+        pass
+
     def cancel(self) -> None:
         self._scene.editing.take_back(self._merge)
 
@@ -151,6 +161,9 @@ class WidthDrag:
         self._scene.editing.apply(edit, f"Resize {item.sight.face.title}", self._merge)
 
     def drop(self, pos: QPointF, keys: Keys) -> None:
+        pass
+
+    def let_go(self) -> None:
         pass
 
     def cancel(self) -> None:
@@ -194,6 +207,9 @@ class KnobDrag:
     def drop(self, pos: QPointF, keys: Keys) -> None:
         pass
 
+    def let_go(self) -> None:
+        pass
+
     def cancel(self) -> None:
         self._scene.editing.take_back(self._merge)
 
@@ -231,13 +247,13 @@ class MarqueeDrag:
         self._scene.select(combined(self._before, touched, keys))
 
     def drop(self, pos: QPointF, keys: Keys) -> None:
-        self._end()
+        self.let_go()
 
     def cancel(self) -> None:
         self._scene.select(self._before)
-        self._end()
+        self.let_go()
 
-    def _end(self) -> None:
+    def let_go(self) -> None:
         self._band.hide()
         self._band.deleteLater()
 

@@ -55,6 +55,15 @@ class Hands(QObject):
         self._click: Callable[[], None] | None = None
         self._pan: PanDrag | None = None
         self._space = False
+        self._working = False
+        self._scene.editing.changed.connect(self._changed)
+
+    def _changed(self, edit: object, before: object, after: object) -> None:
+        """The document changed; if not by the gesture under way, that one has lost its ground."""
+        drag = self._drag
+        if drag is not None and not self._working:
+            self._drag = self._begin = self._click = self._pressed_at = None
+            drag.let_go()
 
     # Mouse
 
@@ -79,7 +88,9 @@ class Hands(QObject):
             self._view.live.close()
             self._drag, self._begin, self._click = self._begin(), None, None
         if self._drag is not None:
+            self._working = True
             self._drag.move(pos, keys)
+            self._working = False
         elif self._pressed_at is None:
             self._hover(pos)
 
@@ -260,7 +271,7 @@ class Hands(QObject):
         node = commands.neighbour(self._scene, self._scene.focused, direction)
         if not node:
             return
-        self._scene.focus(node)
+        self._scene.focus(node, shown=True)
         self._scene.select([*self._scene.selected, node] if extend else [node])
         box = self._scene.nodes_box([node])
         inside = self._view.mapToScene(self._view.viewport().rect()).boundingRect()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from studio.edits import Edit, SetKnob
 from studio.spec import KnobSpec
@@ -66,6 +66,8 @@ class LiveEditor(QObject):
         _application().focusChanged.connect(self._focus_moved)
         if isinstance(editor, NumberEditor):
             editor.field.type_in()
+        elif isinstance(line := editor.focusProxy(), QLineEdit):
+            line.selectAll()
         elif isinstance(editor, ChoiceEditor):
             editor.field.showPopup()
 

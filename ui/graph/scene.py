@@ -63,6 +63,7 @@ class GraphScene(QGraphicsScene):
         self.wanting = Wanting()
         self._selected: dict[str, None] = {}
         self._focus = ""
+        self._focus_shown = False
         self._hover: tuple[str, Part] | None = None
         self._edited: tuple[str, str] | None = None
         self._hovered_wire: Socket | None = None
@@ -138,9 +139,9 @@ class GraphScene(QGraphicsScene):
         """The node the keyboard is at; empty for none."""
         return self._focus if self._focus in self.nodes else ""
 
-    def focus(self, node: str) -> None:
-        """Take the keyboard to a node; ``""`` takes it nowhere."""
-        old, self._focus = self._focus, node
+    def focus(self, node: str, *, shown: bool = False) -> None:
+        """Take the keyboard to a node, ``""`` for none; `shown` draws a ring, for those who walk by keys."""
+        old, self._focus, self._focus_shown = self._focus, node, shown
         for each in {old, node}:
             self._mark(each)
 
@@ -352,7 +353,7 @@ class GraphScene(QGraphicsScene):
     def _set_marks(self, sight: Sight) -> None:
         node, hovered, edited = sight.node.id, self._hover, self._edited
         sight.selected = node in self._selected
-        sight.focused = node == self._focus
+        sight.focused = self._focus_shown and node == self._focus
         sight.hover = hovered[1] if hovered and hovered[0] == node else None
         sight.edited = edited[1] if edited and edited[0] == node else ""
 

@@ -35,6 +35,7 @@ from ui.graph.search import Wanted
 from ui.graph.tips import tip
 
 NODE_PICTURES_KB = 128 * 1024
+MARGIN_PX = 26
 MIN_ZOOM = 0.06
 MAX_ZOOM = 3.0
 WORLD = QRectF(-200_000, -200_000, 400_000, 400_000)
@@ -114,7 +115,7 @@ class GraphView(QGraphicsView):
         """Bring a rectangle of the scene into view, no larger than `most`."""
         if rect.isEmpty():
             rect, most = QRectF(-1, -1, 2, 2), 1.0
-        room = self.viewport().rect().adjusted(40, 40, -40, -40)
+        room = self.viewport().rect().adjusted(MARGIN_PX, MARGIN_PX, -MARGIN_PX, -MARGIN_PX)
         fit = min(room.width() / rect.width(), room.height() / rect.height(), most)
         self.zoom_by(max(fit, MIN_ZOOM) / self.zoom)
         self.centerOn(rect.center())

@@ -59,7 +59,7 @@ class WireDrag:
     def drop(self, pos: QPointF, keys: Keys) -> None:
         hit = hits.part_at(self._scene, pos)
         found, refusal = self._aim(pos)
-        self._end()
+        self.let_go()
         if hit is not None and hit[0].id == self._fixed.node:
             return
         if refusal:
@@ -73,7 +73,7 @@ class WireDrag:
             self._view.open_palette_for(self._fixed, output=self._output, pos=pos)
 
     def cancel(self) -> None:
-        self._end()
+        self.let_go()
 
     def _connect(self, found: Socket) -> None:
         source, target = (self._fixed, found) if self._output else (found, self._fixed)
@@ -140,7 +140,7 @@ class WireDrag:
         if item is not None:
             item.setVisible(shown)
 
-    def _end(self) -> None:
+    def let_go(self) -> None:
         self._show_lifted(True)
         self._scene.removeItem(self._wire)
         self._scene.want(None)

@@ -515,3 +515,23 @@ def test_the_context_menu_offers_what_can_be_done_there(desk: Desk) -> None:
 def test_files_dropped_on_the_graph_are_left_to_the_window(desk: Desk) -> None:
     assert not desk.view.acceptDrops()
     assert not desk.view.viewport().acceptDrops()
+
+
+@pytest.mark.parametrize("what", ["node", "wire", "knob"])
+def test_undo_in_the_middle_of_a_drag_ends_the_drag(desk: Desk, what: str) -> None:
+    desk.editing.apply(PutNode("", "new", node("new", "soften", 0, 300)), "Add")
+    start = {
+        "node": desk.header("new"),
+        "wire": desk.socket("new", "image", output=True),
+        "knob": desk.field("new", "radius"),
+    }[what]
+    desk.carry(start, start + QPoint(60, 0))
+    while desk.editing.stack.canUndo():
+        desk.editing.stack.undo()
+    before = desk.editing.content
+    QTest.mouseMove(desk.view.viewport(), start + QPoint(90, 0))
+    desk.release(start + QPoint(90, 0))
+    assert desk.editing.content == before
+    assert "new" not in desk.scene.nodes
+    assert not desk.view.palette_box.isVisible()
+    assert len(desk.scene.items()) == len(desk.scene.nodes) + len(desk.scene.wires) + 2
