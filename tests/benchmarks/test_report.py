@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_a_benchmark_is_a_module_of_the_package() -> None:
-    assert {"executor", "scene", "startup"} <= set(names())
+    assert {"executor", "sampling", "scene", "startup"} <= set(names())
     assert "measure" not in names()
 
 
