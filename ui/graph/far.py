@@ -37,9 +37,7 @@ def _wires(painter: QPainter, scene: GraphScene) -> None:
     for item in scene.wires.values():
         groups.setdefault(item.colour, []).append(item.line)
     for colour, lines in groups.items():
-        pen = QPen(mixed(colour, DARK.canvas, 0.7), 1.5)
-        pen.setCosmetic(True)
-        painter.setPen(pen)
+        painter.setPen(ink.hair(mixed(colour, DARK.canvas, 0.75).name()))
         painter.drawLines(lines)
 
 

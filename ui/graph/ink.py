@@ -88,6 +88,14 @@ def wrapped(text: str, role: Role, width: float) -> QStaticText:
     return _wrapped(text[:1200], role, int(width))
 
 
+@lru_cache(maxsize=64)
+def hair(colour: str) -> QPen:
+    """A pen of one pixel at any zoom."""
+    made = QPen(QColor(colour), 1.0)
+    made.setCosmetic(True)
+    return made
+
+
 @lru_cache(maxsize=512)
 def pen(colour: str, width: float, dashed: bool = False) -> QPen:
     """A round-ended pen."""

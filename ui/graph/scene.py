@@ -12,12 +12,12 @@ from studio.edits import Edit
 from studio.graph import ROOT, Graph, Node, Socket
 from studio.reading import Reading
 from studio.validate import wire_refusal
-from ui.graph.face import Face, face_of, width_of
-from ui.graph.layout import Box, Layout, Part, bounds_of
-from ui.graph.node_item import NodeItem, picture_ratio
-from ui.graph.painter import PLAIN, Sight
+from ui.graph.layout import Box, Part, bounds_of
+from ui.graph.node_item import NodeItem
+from ui.graph.painter import PLAIN
 from ui.graph.remarks import FrameItem, NoteItem
-from ui.graph.status import GraphStatus, NodeStatus
+from ui.graph.sights import Sights, layout_of
+from ui.graph.status import GraphStatus
 from ui.graph.touched import Touched, touched
 from ui.graph.wanting import Wanting
 from ui.graph.wire_item import WireItem
@@ -61,13 +61,9 @@ class GraphScene(QGraphicsScene):
         self.notes: dict[str, NoteItem] = {}
         self.wiring = Wiring()
         self.wanting = Wanting()
-        self._selected: dict[str, None] = {}
-        self._focus = ""
-        self._focus_shown = False
-        self._hover: tuple[str, Part] | None = None
-        self._edited: tuple[str, str] | None = None
+        self._sights = Sights(status, graph, prefix)
+        self._marks = self._sights.marks
         self._hovered_wire: Socket | None = None
-        self._off: frozenset[str] = frozenset()
         self._reading: Reading | None = None
         self._top = 0.0
         self._area = QRectF()
@@ -119,15 +115,15 @@ class GraphScene(QGraphicsScene):
     @property
     def selected(self) -> list[str]:
         """Ids of the selected nodes, in the order they were selected."""
-        return list(self._selected)
+        return list(self._marks.selected)
 
     def select(self, nodes: Iterable[str]) -> None:
         """Select these nodes and no others."""
         wanted = dict.fromkeys(node for node in nodes if node in self.nodes)
-        if wanted.keys() == self._selected.keys():
+        if wanted.keys() == self._marks.selected.keys():
             return
-        changed = wanted.keys() ^ self._selected.keys()
-        self._selected = wanted
+        changed = wanted.keys() ^ self._marks.selected.keys()
+        self._marks.selected = wanted
         for node in changed:
             self._mark(node)
             for target in self.wiring.touching(node):
@@ -137,20 +133,20 @@ class GraphScene(QGraphicsScene):
     @property
     def focused(self) -> str:
         """The node the keyboard is at; empty for none."""
-        return self._focus if self._focus in self.nodes else ""
+        return self._marks.focus if self._marks.focus in self.nodes else ""
 
     def focus(self, node: str, *, shown: bool = False) -> None:
         """Take the keyboard to a node, ``""`` for none; `shown` draws a ring, for those who walk by keys."""
-        old, self._focus, self._focus_shown = self._focus, node, shown
+        old, self._marks.focus, self._marks.focus_shown = self._marks.focus, node, shown
         for each in {old, node}:
             self._mark(each)
 
     def hover(self, node: str, part: Part | None) -> None:
         """Draw a part as the one under the mouse; None for no part."""
         new = (node, part) if part is not None else None
-        if new == self._hover:
+        if new == self._marks.hover:
             return
-        old, self._hover = self._hover, new
+        old, self._marks.hover = self._marks.hover, new
         for each in {place[0] for place in (old, new) if place}:
             self._mark(each)
 
@@ -166,9 +162,9 @@ class GraphScene(QGraphicsScene):
 
     def mark_edited(self, node: str, knob: str) -> None:
         """Leave a knob's field blank, since an editor lies over it; ``""`` for none."""
-        old = self._edited
-        self._edited = (node, knob) if knob else None
-        for each in {place[0] for place in (old, self._edited) if place}:
+        old = self._marks.edited
+        self._marks.edited = (node, knob) if knob else None
+        for each in {place[0] for place in (old, self._marks.edited) if place}:
             self._mark(each)
 
     def raise_node(self, node: str) -> None:
@@ -248,8 +244,8 @@ class GraphScene(QGraphicsScene):
             self._move_node(nodes[node])
         for target in {wire for node in found.nodes | found.moved for wire in self.wiring.touching(node)}:
             self._route(target)
-        if gone and any(node in self._selected for node in gone):
-            self.select([node for node in self._selected if node in nodes])
+        if gone and any(node in self._marks.selected for node in gone):
+            self.select([node for node in self._marks.selected if node in nodes])
 
     def _follow_frames(self, found: Touched, before: Content) -> None:
         for key in found.frames:
@@ -265,7 +261,7 @@ class GraphScene(QGraphicsScene):
                 self.addItem(self.frames[key])
         if found.frames:
             off = (item.frame.nodes for item in self.frames.values() if not item.frame.on)
-            self._off = frozenset(node for nodes in off for node in nodes)
+            self._sights.off = frozenset(node for nodes in off for node in nodes)
             self.repainted.emit()
 
     def _follow_notes(self, found: Touched) -> None:
@@ -295,7 +291,7 @@ class GraphScene(QGraphicsScene):
             self._put_wire(target, source)
         box = self.nodes_box()
         self._grow(Box(box.x(), box.y(), box.width(), box.height()))
-        self.select([node for node in self._selected if node in self.nodes])
+        self.select([node for node in self._marks.selected if node in self.nodes])
         self.repainted.emit()
 
     def _on_catalogue(self) -> None:
@@ -316,7 +312,7 @@ class GraphScene(QGraphicsScene):
         if item is None or not address.startswith(self.prefix):
             return
         status, sight = self.status.node(address), item.sight
-        if self._layout(sight.node, sight.face, status) == sight.layout:
+        if layout_of(sight.node, sight.face, status) == sight.layout:
             sight.status = status  # a run of thousands of nodes comes through here
             item.show_marks()
             self.repainted.emit()
@@ -325,48 +321,16 @@ class GraphScene(QGraphicsScene):
 
     # One item at a time
 
-    def _sight(self, node: Node) -> Sight:
-        fed, used = self.wiring.fed(node.id), self.wiring.used(node.id)
-        face = face_of(node, self.reading, sorted(fed), sorted(used))
-        status = self.status.node(self.address(node.id))
-        problems = self.status.problems_of(self.name, node.id)
-        sight = Sight(
-            node=node,
-            face=face,
-            layout=self._layout(node, face, status),
-            wires=self.status.catalogue.wires,
-            status=status,
-            problems=problems,
-            fed=fed,
-            used=used,
-            framed_off=node.id in self._off,
-            blamed=frozenset(problem.socket for problem in problems if problem.socket),
-        )
-        self._set_marks(sight)
-        return sight
-
-    def _layout(self, node: Node, face: Face, status: NodeStatus) -> Layout:
-        size = status.picture.size() if status.picture is not None else None
-        shape = (size.width(), size.height()) if size is not None else None
-        return face.layout(width_of(node), picture_ratio(face.shows, shape))
-
-    def _set_marks(self, sight: Sight) -> None:
-        node, hovered, edited = sight.node.id, self._hover, self._edited
-        sight.selected = node in self._selected
-        sight.focused = self._focus_shown and node == self._focus
-        sight.hover = hovered[1] if hovered and hovered[0] == node else None
-        sight.edited = edited[1] if edited and edited[0] == node else ""
-
     def _mark(self, node: str) -> None:
         """Show that a node is selected, under the mouse, … or no longer: it is the same otherwise."""
         item = self.nodes.get(node)
         if item is not None:
-            self._set_marks(item.sight)
+            self._marks.show_on(item.sight)
             item.show_marks()
             self.repainted.emit()
 
     def _put_node(self, node: Node) -> None:
-        sight = self._sight(node)
+        sight = self._sights.make(node, self.reading, self.wiring)
         item = self.nodes.get(node.id)
         if item is None:
             self.nodes[node.id] = item = NodeItem(sight, self.wanting)

@@ -12,6 +12,8 @@ from ui.graph.layout import wire_points
 from ui.theme import DARK, mixed
 
 WIDTH = 2.6
+HAIR_SCALE = 0.55
+"""Below this scale wires are hairlines, which Qt draws several times as fast as strokes."""
 GRASP = 14.0
 """How wide a wire is to the mouse."""
 
@@ -71,10 +73,15 @@ class WireItem(QGraphicsItem):
     ) -> None:
         colour = mixed(self.colour, DARK.canvas, 0.35).name() if self.dim else self.colour
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        if self.hovered or self.strong:
+        loud = self.hovered or self.strong
+        if not loud and option.levelOfDetailFromTransform(painter.worldTransform()) < HAIR_SCALE:
+            painter.setPen(ink.hair(colour))
+            painter.drawPath(self._path)
+            return
+        if loud:
             halo = QColor(colour)
             halo.setAlpha(70)
             painter.setPen(ink.pen(halo.name(QColor.NameFormat.HexArgb), WIDTH + 5))
             painter.drawPath(self._path)
-        painter.setPen(ink.pen(colour, WIDTH + (0.8 if self.hovered or self.strong else 0.0)))
+        painter.setPen(ink.pen(colour, WIDTH + (0.8 if loud else 0.0)))
         painter.drawPath(self._path)
