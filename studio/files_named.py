@@ -23,7 +23,7 @@ Stamp = tuple[int, int, int]
 
 
 def resolve(name: str, base_dir: Path | None) -> Path:
-    """The absolute path a knob's text means: as it is, from `base_dir`, or among our own assets. Never raises.
+    """The absolute path a knob's text means: as it is, from `base_dir`, or among our assets. Never raises.
 
     Args:
         name: Absolute, relative to `base_dir`, or starting with ``assets/``.

@@ -1,0 +1,151 @@
+"""The starter model beside diffusers' own pipeline: same weights, number format, steps, guidance and size."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import Pairs, Row, interleaved
+from nodes.autoencoder import vae_decode
+from nodes.conditioning import encode_text
+from nodes.latent import empty_latent
+from nodes.loaders import load_checkpoint
+from nodes.sampling import k_sampler
+from studio.context import Context, RunFacts
+from studio.diffusion.noise import initial
+from studio.diffusion.weights import WeightsStore
+from studio.paths import assets_dir
+from studio.registry import discover
+
+PROMPT, SEED, STEPS, GUIDANCE, SIDE_PX = "a penguin in the snow, glossy", 1, 20, 4.0, 128
+PAIRS = 9
+SAME = {"float32": 1e-3}
+
+
+class Ours:
+    """The nodes of the starter workflow, called as the executor calls them."""
+
+    def __init__(self) -> None:
+        facts = RunFacts("benchmark", datetime(2026, 1, 1), Path(tempfile.gettempdir()))
+        self.weights = WeightsStore("cpu")
+        self._ctx = Context(
+            "it",
+            facts,
+            threading.Event(),
+            lambda done, total, preview: None,
+            lambda path: None,
+            weights=self.weights,
+            extensions=discover().extensions,
+        )
+        self._parts = load_checkpoint(self._ctx)
+
+    def picture(self, steps: int = STEPS, batch: int = 1) -> np.ndarray[Any, Any]:
+        """Prompt to pixels."""
+        ctx, parts = self._ctx, self._parts
+        positive, negative = (encode_text(ctx, parts.text_encoder, text=text) for text in (PROMPT, ""))
+        canvas = empty_latent(width=SIDE_PX, height=SIDE_PX, batch=batch)
+        latent = k_sampler(
+            ctx,
+            parts.model,
+            positive,
+            negative,
+            canvas,
+            seed=SEED,
+            steps=steps,
+            guidance=GUIDANCE,
+            solver="euler",
+            schedule="simple",
+        )
+        return vae_decode(ctx, parts.vae, latent)
+
+
+class Theirs:
+    """diffusers' StableDiffusionPipeline with its Euler scheduler."""
+
+    def __init__(self, dtype: str) -> None:
+        for name in ("diffusers", "transformers"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+        folder = assets_dir() / "starter"
+        self._pipe: Any = StableDiffusionPipeline.from_pretrained(
+            folder, local_files_only=True, dtype=getattr(torch, dtype)
+        )
+        self._pipe.set_progress_bar_config(disable=True)
+        self._dtype = getattr(torch, dtype)
+        self._pipe.scheduler = EulerDiscreteScheduler.from_config(
+            self._pipe.scheduler.config, timestep_spacing="trailing"
+        )
+
+    def picture(self, steps: int = STEPS, batch: int = 1) -> np.ndarray[Any, Any]:
+        """Prompt to pixels."""
+        self._pipe.scheduler.set_timesteps(steps)
+        high = float(self._pipe.scheduler.sigmas[0])
+        noise = initial((batch, 4, SIDE_PX // 8, SIDE_PX // 8), SEED) * (math.sqrt(1 + high**2) / high)
+        return self._pipe(
+            [PROMPT] * batch,
+            num_inference_steps=steps,
+            guidance_scale=GUIDANCE,
+            latents=noise.to(self._dtype),
+            height=SIDE_PX,
+            width=SIDE_PX,
+            output_type="np",
+        ).images
+
+
+def run(full: bool) -> list[Row]:
+    """Time one picture, a batch of four, and a step (the difference of two counts of steps)."""
+    ours = Ours()
+    dtype = ours.weights.place.dtype
+    theirs = Theirs(dtype)
+    difference = float(np.abs(ours.picture() - theirs.picture()).max())
+    if difference > SAME.get(dtype, 0.2):
+        raise AssertionError(f"The pictures differ by {difference:.3g}: this compares nothing.")
+    where = f"starter, {SIDE_PX}², {STEPS} steps, {dtype}, {torch.get_num_threads()} threads"
+    pairs = 3 * PAIRS if full else PAIRS
+    one = interleaved(lambda: _run(ours), lambda: _run(theirs), pairs)
+    four = interleaved(lambda: _run(ours, batch=4), lambda: _run(theirs, batch=4), PAIRS)
+    return [
+        _row(f"a picture ({where})", one),
+        _row("a picture of a batch of four", four, 1 / 4),
+        _row("a step", _steps(ours, theirs)),
+    ]
+
+
+def _run(side: Ours | Theirs, steps: int = STEPS, batch: int = 1) -> None:
+    side.picture(steps, batch)
+
+
+def _steps(ours: Ours, theirs: Theirs) -> Pairs:
+    """Seconds per step, without what a picture costs once."""
+
+    def per_step(side: Ours | Theirs) -> float:
+        times: list[float] = []
+        for steps in (STEPS // 4, STEPS):
+            start = time.perf_counter()
+            side.picture(steps)
+            times.append(time.perf_counter() - start)
+        return (times[1] - times[0]) / (STEPS - STEPS // 4)
+
+    return interleaved(lambda: per_step(ours), lambda: per_step(theirs), PAIRS)
+
+
+def _row(what: str, pairs: Pairs, factor: float = 1.0) -> Row:
+    return Row(
+        "sampling",
+        what,
+        pairs.ours.scaled(factor),
+        "s",
+        pairs.peer.scaled(factor),
+        pairs.ratio,
+        "ratio <= 1.0",
+    )
