@@ -28,10 +28,13 @@ class GraphActions(QObject):
         self.cut = self._action("Cut", "cut", view.cut, QKeySequence.StandardKey.Cut)
         self.copy = self._action("Copy", "copy", view.copy, QKeySequence.StandardKey.Copy)
         self.paste = self._action("Paste", "paste", view.paste, QKeySequence.StandardKey.Paste)
+        self.paste_wired = self._action("Paste with wires", "", view.paste_wired, "Ctrl+Shift+V")
         self.duplicate = self._action("Duplicate", "duplicate", view.duplicate, "Ctrl+D")
         self.select_all = self._action("Select all", "", view.select_all, QKeySequence.StandardKey.SelectAll)
         self.bypass = self._action("Bypass", "bypass", view.toggle_bypass, "Ctrl+B", "D")
         self.mute = self._action("Mute", "mute", view.toggle_mute, "Ctrl+M", "Shift+D")
+        self.group = self._action("Frame around selection", "", view.group, "Ctrl+G")
+        self.ungroup = self._action("Remove frame", "", view.ungroup, "Ctrl+Shift+G")
         self.run_to = self._action("Run to here", "run-to", view.run_to_selection, "Shift+Return")
         self.frame_selection = self._action("Frame selection", "frame", view.frame_selection, "F", ".")
         self.frame_all = self._action("Frame all", "fit", view.frame_all, "Home", "Shift+F")
@@ -45,6 +48,8 @@ class GraphActions(QObject):
             self.duplicate,
             self.bypass,
             self.mute,
+            self.group,
+            self.ungroup,
             self.run_to,
         )
         view.graph_scene.selection_changed.connect(self._follow_selection)
@@ -69,9 +74,9 @@ class GraphActions(QObject):
             menu.addSeparator()
             menu.addActions([self.cut, self.copy, self.duplicate, self.delete])
             menu.addSeparator()
-            menu.addAction(self.frame_selection)
+            menu.addActions([self.group, self.ungroup, self.frame_selection])
         else:
-            menu.addActions([self.add, self.paste, self.select_all])
+            menu.addActions([self.add, self.paste, self.paste_wired, self.select_all])
             menu.addSeparator()
             menu.addActions([self.frame_all, self.zoom_full])
         return menu

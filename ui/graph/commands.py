@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from PySide6.QtCore import QPointF
 
 from studio import gestures
-from studio.edits import Batch, Edit, SetNodeField, SetWire
-from studio.graph import Mode, Socket
+from studio.edits import Batch, Edit, PutFrame, SetNodeField, SetWire
+from studio.graph import Frame, Mode, Socket
 from studio.spec import NodeSpec
+from studio.types import ANY
+from ui.graph.layout import HEADER, WIDTH
+from ui.graph.remarks import BAR
 from ui.graph.scene import GraphScene
 from ui.graph.search import Wanted, sockets_for
+
+FRAME_PAD = 18.0
 
 
 def add_node(
@@ -70,13 +75,13 @@ def paste(scene: GraphScene, text: str, pos: QPointF, *, keep_wires: bool = Fals
     _show_new(scene, nodes)
 
 
-def duplicate(scene: GraphScene) -> None:
+def duplicate(scene: GraphScene, by: tuple[float, float] = (40.0, 40.0)) -> None:
     """Put copies of the selected nodes beside them, fed by the same wires, and select the copies."""
     if not scene.selected:
         return
     count = len(scene.selected)
     title = scene.nodes[scene.selected[0]].sight.face.title
-    edit, nodes = gestures.duplicate(scene.content, scene.name, scene.selected, frames=_framed(scene))
+    edit, nodes = gestures.duplicate(scene.content, scene.name, scene.selected, by, _framed(scene))
     scene.editing.apply(edit, f"Duplicate {title}" if count == 1 else f"Duplicate {count} nodes")
     _show_new(scene, nodes)
 
@@ -104,6 +109,44 @@ def toggle_mode(scene: GraphScene, mode: Mode) -> None:
     verb = {"on": "Turn on", "bypass": "Bypass", "mute": "Mute"}[new]
     what = scene.nodes[chosen[0].id].sight.face.title if len(chosen) == 1 else f"{len(chosen)} nodes"
     scene.editing.apply(Batch(edits), f"{verb} {what}")
+
+
+def reroute(scene: GraphScene, target: Socket, pos: QPointF) -> None:
+    """Put a node that only passes on into the wire that ends at `target`, at a point it runs through."""
+    specs = (spec for spec in scene.status.catalogue.specs.values() if spec.passes)
+    spec = next((one for one in specs if [item.type for item in one.inputs] == [ANY]), None)
+    if spec is None:
+        return
+    place = (round(pos.x() - WIDTH / 2), round(pos.y() - HEADER))
+    added, node = gestures.add(scene.content, scene.name, spec, place)
+    content, _ = added.apply(scene.content)
+    way = (spec.inputs[0].name, spec.outputs[0].name)
+    led = gestures.insert_on_wire(content, scene.name, target, node, way)
+    scene.editing.apply(Batch((added, led)), f"Add {spec.title or spec.type}")
+    scene.raise_node(node)
+    scene.select([node])
+
+
+def group(scene: GraphScene) -> None:
+    """Draw a frame around the selected nodes."""
+    nodes = scene.selected
+    if not nodes:
+        return
+    box = scene.nodes_box(nodes).adjusted(-FRAME_PAD, -FRAME_PAD - BAR, FRAME_PAD, FRAME_PAD)
+    number = 1
+    while f"frame_{number}" in scene.content.frames:
+        number += 1
+    rect = (round(box.x()), round(box.y()), round(box.width()), round(box.height()))
+    frame = Frame(f"frame_{number}", scene.name, "Frame", rect, tuple(nodes))
+    scene.editing.apply(PutFrame(frame.id, frame), "Add frame")
+
+
+def ungroup(scene: GraphScene) -> None:
+    """Take away the frames that hold a selected node; the nodes stay."""
+    chosen = set(scene.selected)
+    frames = [key for key, item in scene.frames.items() if not chosen.isdisjoint(item.frame.nodes)]
+    if frames:
+        scene.editing.apply(Batch(tuple(PutFrame(key, None) for key in frames)), "Remove frame")
 
 
 def toggle_drawn_anew(scene: GraphScene, node: str, knob: str) -> None:

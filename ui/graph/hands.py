@@ -114,7 +114,10 @@ class Hands(QObject):
         pos = self._view.mapToScene(at)
         hit = hits.part_at(self._scene, pos)
         if hit is None:
-            if hits.remark_at(self._scene, pos) is None:
+            wire = None if self._view.far else hits.wire_at(self._scene, pos)
+            if wire is not None:
+                commands.reroute(self._scene, wire.target, pos)
+            elif hits.remark_at(self._scene, pos) is None:
                 self._view.open_palette()
             return
         item, part = hit
@@ -144,7 +147,7 @@ class Hands(QObject):
         self._scene.focus(item.id)
         if item.id not in self._scene.selected:
             return
-        self._begin = lambda: self._body_drag(item, part, pos)
+        self._begin = lambda: self._body_drag(item, part, pos, keys)
         if not self._view.far and not keys:
             self._click = lambda: self._clicked(item, part, pos)
 
@@ -174,12 +177,14 @@ class Hands(QObject):
             return WireDrag(self._view, source, output=True, lifted=here)
         return WireDrag(self._view, here, output=False)
 
-    def _body_drag(self, item: NodeItem, part: Part, pos: QPointF) -> Drag:
+    def _body_drag(self, item: NodeItem, part: Part, pos: QPointF, keys: Keys) -> Drag:
         knob = item.sight.face.knob(part.name) if part.kind == "knob" and not self._view.far else None
         if knob is not None and knob.kind in ("int", "float") and self._editable(item, knob.name):
             return KnobDrag(self._scene, pos, item, knob)
         if part.kind == "grip" and not self._view.far:
             return WidthDrag(self._scene, pos, item)
+        if keys & Keys.AltModifier:
+            commands.duplicate(self._scene, (0.0, 0.0))
         return MoveDrag(self._scene, pos, self._scene.selected)
 
     def _select(self, node: str, keys: Keys) -> None:

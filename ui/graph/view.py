@@ -169,13 +169,17 @@ class GraphView(QGraphicsView):
         self.copy()
         self.delete_selection()
 
-    def paste(self) -> None:
+    def paste_wired(self) -> None:
+        """Paste, and feed the copies from where the originals were fed."""
+        self.paste(keep_wires=True)
+
+    def paste(self, *, keep_wires: bool = False) -> None:
         """Put what is on the clipboard at the mouse."""
         text = QGuiApplication.clipboard().text()
         inside = self.viewport().rect().contains(self.cursor_at) and not self.cursor_at.isNull()
         pos = self.mapToScene(self.cursor_at) if inside else self._middle()
         try:
-            commands.paste(self.graph_scene, text, pos)
+            commands.paste(self.graph_scene, text, pos, keep_wires=keep_wires)
         except EditError as error:
             self.refused.emit(str(error))
 
@@ -194,6 +198,14 @@ class GraphView(QGraphicsView):
     def toggle_mute(self) -> None:
         """Mute the selected nodes, or turn them on."""
         commands.toggle_mode(self.graph_scene, "mute")
+
+    def group(self) -> None:
+        """Draw a frame around the selected nodes."""
+        commands.group(self.graph_scene)
+
+    def ungroup(self) -> None:
+        """Take away the frames around the selected nodes."""
+        commands.ungroup(self.graph_scene)
 
     def run_to_selection(self) -> None:
         """Ask for a run to the node last selected."""

@@ -54,7 +54,15 @@ SPECS = (
     ),
     NodeSpec("toy/mask", 1, "Mask", "Making", "Makes a mask.", (), (), (OutputSpec("mask", "mask"),)),
     NodeSpec(
-        "toy/pass", 1, "Reroute", "Wires", "", (InputSpec("value", "any"),), (), (OutputSpec("value", "any"),)
+        "toy/pass",
+        1,
+        "Reroute",
+        "Wires",
+        "",
+        (InputSpec("value", "any"),),
+        (),
+        (OutputSpec("value", "any"),),
+        passes=True,
     ),
     NodeSpec(
         "toy/number",

@@ -2,7 +2,7 @@ import gc
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu
@@ -535,3 +535,42 @@ def test_undo_in_the_middle_of_a_drag_ends_the_drag(desk: Desk, what: str) -> No
     assert "new" not in desk.scene.nodes
     assert not desk.view.palette_box.isVisible()
     assert len(desk.scene.items()) == len(desk.scene.nodes) + len(desk.scene.wires) + 2
+
+
+def test_a_double_click_on_a_wire_puts_a_reroute_into_it(desk: Desk) -> None:
+    at = desk.at(desk.scene.wires[Socket("mix", "a")].line.center())
+    QTest.mouseDClick(desk.view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert desk.graph.wires[Socket("mix", "a")] == Socket("pass", "value")
+    assert desk.graph.wires[Socket("pass", "value")] == Socket("soften", "image")
+    assert desk.history == ["Add Reroute"]
+
+
+def test_a_frame_is_drawn_around_the_selection_and_taken_away(desk: Desk) -> None:
+    desk.scene.select(["source", "soften"])
+    desk.key(Key.Key_G, CTRL)
+    frame = desk.editing.content.frames["frame_1"]
+    assert set(frame.nodes) == {"source", "soften"}
+    assert QRectF(*frame.rect).contains(desk.scene.nodes_box(["source", "soften"]))
+    desk.scene.select(["source"])
+    desk.key(Key.Key_G, CTRL | SHIFT)
+    assert "frame_1" not in desk.editing.content.frames
+    assert desk.history == ["Add frame", "Remove frame"]
+
+
+def test_alt_drag_moves_a_copy(desk: Desk) -> None:
+    start, alt = desk.header("mix"), Qt.KeyboardModifier.AltModifier
+    desk.press(start, alt)
+    desk.view.hands.move(start + QPoint(70, 90), alt)
+    desk.release(start + QPoint(70, 90), alt)
+    assert desk.graph.nodes["mix"].pos == (620, 0)
+    assert desk.graph.nodes["mix_2"].pos == (690, 90)
+    assert desk.graph.wires[Socket("mix_2", "a")] == Socket("soften", "image")
+
+
+def test_pasting_with_wires_feeds_the_copies_alike(desk: Desk) -> None:
+    desk.scene.select(["mix"])
+    desk.view.copy()
+    desk.view.paste()
+    assert Socket("mix_2", "a") not in desk.graph.wires
+    desk.view.paste_wired()
+    assert desk.graph.wires[Socket("mix_3", "a")] == Socket("soften", "image")
