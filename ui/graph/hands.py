@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeyEvent
 
 from studio.edits import SetKnob
 from studio.graph import Socket
+from studio.spec import KnobSpec
 from ui.graph import commands, hits
 from ui.graph.drags import (
     Drag,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ui.graph.view import GraphView
 
 DRAG_STARTS_PX = 4
+EDGE_PX = 16
 ARROWS = {
     Qt.Key.Key_Left: "left",
     Qt.Key.Key_Right: "right",
@@ -82,6 +84,8 @@ class Hands(QObject):
         if self._pan is not None:
             self._pan.pan_to(at)
             return
+        if self._drag is not None:
+            self._view.pan(self._push(at))
         pos = self._view.mapToScene(at)
         started = self._pressed_at is not None and (at - self._pressed_at).manhattanLength() >= DRAG_STARTS_PX
         if self._drag is None and self._begin is not None and started:
@@ -93,6 +97,14 @@ class Hands(QObject):
             self._working = False
         elif self._pressed_at is None:
             self._hover(pos)
+
+    def _push(self, at: QPoint) -> QPoint:
+        """How far the view goes along with a drag that has come to its edge."""
+        area = self._view.viewport().rect().adjusted(EDGE_PX, EDGE_PX, -EDGE_PX, -EDGE_PX)
+        inside = QPoint(
+            min(max(at.x(), area.left()), area.right()), min(max(at.y(), area.top()), area.bottom())
+        )
+        return (inside - at) / 2
 
     def release(self, at: QPoint, button: Qt.MouseButton, keys: Keys) -> None:
         """A button came up at a point of the viewport."""
@@ -143,13 +155,18 @@ class Hands(QObject):
         if not self._view.far and part.kind in hits.SOCKETS:
             self._begin = lambda: self._wire_from(item, part)
             return
-        self._select(item.id, keys)
         self._scene.focus(item.id)
+        if self._number(item, part) is not None:
+            # Here Shift and Ctrl say how fast to turn; they select only if it comes to no turning.
+            self._begin = lambda: self._body_drag(item, part, pos, keys)
+            self._click = lambda: self._clicked(item, part, pos, keys)
+            return
+        self._select(item.id, keys)
         if item.id not in self._scene.selected:
             return
         self._begin = lambda: self._body_drag(item, part, pos, keys)
         if not self._view.far and not keys:
-            self._click = lambda: self._clicked(item, part, pos)
+            self._click = lambda: self._clicked(item, part, pos, keys)
 
     def _choose_on_ground(self, pos: QPointF, keys: Keys) -> None:
         scene = self._scene
@@ -178,14 +195,21 @@ class Hands(QObject):
         return WireDrag(self._view, here, output=False)
 
     def _body_drag(self, item: NodeItem, part: Part, pos: QPointF, keys: Keys) -> Drag:
-        knob = item.sight.face.knob(part.name) if part.kind == "knob" and not self._view.far else None
-        if knob is not None and knob.kind in ("int", "float") and self._editable(item, knob.name):
+        knob = self._number(item, part)
+        if knob is not None:
+            self._scene.select([item.id])
             return KnobDrag(self._scene, pos, item, knob)
         if part.kind == "grip" and not self._view.far:
             return WidthDrag(self._scene, pos, item)
         if keys & Keys.AltModifier:
             commands.duplicate(self._scene, (0.0, 0.0))
         return MoveDrag(self._scene, pos, self._scene.selected)
+
+    def _number(self, item: NodeItem, part: Part) -> KnobSpec | None:
+        """The knob at a part, if it is a number that can be turned."""
+        knob = item.sight.face.knob(part.name) if part.kind == "knob" and not self._view.far else None
+        turns = knob is not None and knob.kind in ("int", "float") and self._editable(item, knob.name)
+        return knob if turns else None
 
     def _select(self, node: str, keys: Keys) -> None:
         selected = self._scene.selected
@@ -197,8 +221,11 @@ class Hands(QObject):
     def _editable(self, item: NodeItem, knob: str) -> bool:
         return knob not in item.sight.fed and not item.sight.face.missing
 
-    def _clicked(self, item: NodeItem, part: Part, pos: QPointF) -> None:
+    def _clicked(self, item: NodeItem, part: Part, pos: QPointF, keys: Keys) -> None:
         """A press that did not become a drag."""
+        if keys:
+            self._select(item.id, keys)
+            return
         self._scene.select([item.id])
         if part.kind == "knob" and item.id in self._scene.nodes and self._editable(item, part.name):
             field = item.field_rect(part.name)

@@ -574,3 +574,24 @@ def test_pasting_with_wires_feeds_the_copies_alike(desk: Desk) -> None:
     assert Socket("mix_2", "a") not in desk.graph.wires
     desk.view.paste_wired()
     assert desk.graph.wires[Socket("mix_3", "a")] == Socket("soften", "image")
+
+
+def test_ctrl_on_a_number_turns_it_coarsely_and_shift_finely(desk: Desk) -> None:
+    for keys, low, high in ((SHIFT, 5, 7), (CTRL, 60, 100)):
+        start = desk.field("soften", "radius")
+        desk.press(start, keys)
+        for step in (5, 10, 15, 20):
+            desk.view.hands.move(start + QPoint(step, 0), keys)
+        desk.release(start + QPoint(20, 0), keys)
+        assert low <= int(str(desk.graph.nodes["soften"].params["radius"])) <= high
+    desk.click(desk.field("soften", "radius"), CTRL)
+    assert desk.scene.selected == []
+    assert desk.view.live.editor is None
+
+
+def test_the_view_goes_along_with_a_drag_to_its_edge(desk: Desk) -> None:
+    corner = desk.view.mapToScene(QPoint(0, 0))
+    desk.carry(desk.header("mask"), QPoint(desk.view.viewport().width() + 40, 300))
+    assert desk.view.mapToScene(QPoint(0, 0)).x() > corner.x()
+    desk.release(QPoint(desk.view.viewport().width() + 40, 300))
+    assert desk.history == ["Move Mask"]
