@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from studio.context import Context
@@ -151,6 +151,7 @@ def node(
 
     def declare(function: Callable[P, R]) -> NodeFunction[P, R]:
         signature = _Signature(function)
+        _check_flags(name, signature, version=version, sink=sink, passes=passes, instant=instant)
         spec = NodeSpec(
             type=name,
             version=version,
@@ -173,6 +174,27 @@ def node(
     return declare
 
 
+def _check_flags(
+    name: str, signature: _Signature, *, version: int, sink: bool, passes: bool, instant: bool
+) -> None:
+    """Refuse what no run could make sense of."""
+    wrong = ""
+    if not name or set("/. ") & set(name):
+        wrong = "has a name that no file can hold"
+    elif version < 1:
+        wrong = "has a version below 1"
+    elif sink and signature.outputs:
+        wrong = "is a sink and gives something; a sink returns None"
+    elif sink and (passes or instant):
+        wrong = "is a sink, which planning must not carry out"
+    elif passes and len(signature.outputs) != 1:
+        wrong = "gives on an input and needs exactly one output"
+    elif instant and signature.lazy and not passes:
+        wrong = "asks for its inputs one by one, which planning cannot answer"
+    if wrong:
+        raise DeclarationError(f"node {name}: {wrong}.")
+
+
 class _Signature:
     """A function's parameters and docstring, read as sockets and knobs."""
 
@@ -182,15 +204,21 @@ class _Signature:
         self.doc = " ".join(doc.split("\n\n")[0].split())
         self._docs = _argument_lines(doc)
         # Names that an author imports for the type checker only are resolved against the author's module.
-        hints = typing.get_type_hints(function, include_extras=True)
+        try:
+            hints = typing.get_type_hints(function, include_extras=True)
+            parameters = inspect.signature(function).parameters
+        except Exception as error:  # whatever an author's annotations raise
+            raise DeclarationError(f"node {self._name}: its signature cannot be read: {error}.") from error
         inputs: list[InputSpec] = []
         knobs: list[KnobSpec] = []
         self.wants_context = False
-        for parameter in inspect.signature(function).parameters.values():
+        for parameter in parameters.values():
             hint = hints.get(parameter.name)
             if hint is None:
                 raise self._error(parameter.name, "has no annotation")
             if hint is Context:
+                if parameter is not next(iter(parameters.values())):
+                    raise self._error(parameter.name, "is the context, which comes first")
                 self.wants_context = True
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 knobs.append(self._knob(parameter, hint))
@@ -203,6 +231,10 @@ class _Signature:
         self.lazy = typing.get_origin(returned) is Generator
         if self.lazy:
             returned = typing.get_args(returned)[2]
+        elif inspect.isgeneratorfunction(function):
+            raise self._error("return", "should be Generator[str, …, …], since it asks for its inputs")
+        elif inspect.iscoroutinefunction(function):
+            raise self._error("return", "is a coroutine; a node's function is a plain one")
         self.outputs = self._outputs(returned)
 
     def _error(self, name: str, what: str) -> DeclarationError:
@@ -218,7 +250,10 @@ class _Signature:
 
     def _wire(self, name: str, hint: Any) -> tuple[str, bool]:
         if typing.get_origin(hint) is list:
-            return self._wire(name, typing.get_args(hint)[0])[0], True
+            inner, nested = self._wire(name, typing.get_args(hint)[0])
+            if nested:
+                raise self._error(name, "is a list of lists, which no wire carries")
+            return inner, True
         found = wire_of(hint)
         if found is None:
             raise self._error(name, f"is of {hint!r}, which is no wire type")
@@ -256,19 +291,20 @@ class _Signature:
                 kind = "file"
                 options |= {"content": mark.content, "folder": mark.folder, "empty": mark.empty}
         knob = KnobSpec(parameter.name, kind, parameter.default, options, self._docs.get(parameter.name, ""))
-        if "extension" not in options:
-            try:
-                coerce(knob, knob.default)
-            except KnobError as error:
-                raise self._error(knob.name, f"has a default it does not take: {error}") from None
+        # What is registered for an extension is not known yet: only that its name is a text.
+        checked = replace(knob, kind="text") if "extension" in options else knob
+        try:
+            coerce(checked, knob.default)
+        except KnobError as error:
+            raise self._error(knob.name, f"has a default it does not take: {error}") from None
         return knob
 
     def _kind(self, name: str, base: Any) -> tuple[str, dict[str, Json]]:
         if typing.get_origin(base) is Literal:
             return "choice", {"choices": cast("list[Json]", list(typing.get_args(base)))}
-        if base in _SCALARS:
-            return _SCALARS[base].name, {}
-        if base in (dict, list) or typing.get_origin(base) in (dict, list):
+        if (scalar := _scalar(base)) is not None:
+            return scalar.name, {}
+        if base is dict or base is list or typing.get_origin(base) in (dict, list):
             return "json", {}
         raise self._error(name, f"is of {base!r}, for which there is no knob")
 
@@ -277,8 +313,8 @@ def wire_of(hint: Any) -> str | None:
     """Name of the wire type an annotation stands for; None if it is none."""
     if isinstance(hint, TypeVar):
         return ANY
-    if hint in _SCALARS:
-        return _SCALARS[hint].name
+    if (scalar := _scalar(hint)) is not None:
+        return scalar.name
     if typing.get_origin(hint) is Annotated:
         for mark in typing.get_args(hint)[1:]:
             if isinstance(mark, WireType):
@@ -286,6 +322,11 @@ def wire_of(hint: Any) -> str | None:
         return wire_of(typing.get_args(hint)[0])
     mark = getattr(hint, "__wire__", None)
     return mark.name if isinstance(mark, WireType) else None
+
+
+def _scalar(hint: Any) -> WireType | None:
+    """The wire type of a plain Python type; not every annotation can be looked up in a dict."""
+    return next((found for cls, found in _SCALARS.items() if hint is cls), None)
 
 
 def _without_none(hint: Any) -> Any:
