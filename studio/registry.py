@@ -5,6 +5,7 @@ The built-in nodes enter by this door too. A package, or a part of one, that fai
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import pkgutil
@@ -46,6 +47,8 @@ class Registry:
         extensions: (kind, name) → declaration.
         problems: What could not be taken in.
         packages: Package name → version.
+        homes: Module a package lives in → its name; what a module of another home defined is only
+            borrowed by the one that imports it, and registered by its owner.
     """
 
     nodes: dict[str, AnyNode] = field(default_factory=dict[str, AnyNode])
@@ -53,6 +56,7 @@ class Registry:
     extensions: dict[tuple[str, str], Extension] = field(default_factory=dict[tuple[str, str], Extension])
     problems: list[Problem] = field(default_factory=list[Problem])
     packages: dict[str, str] = field(default_factory=dict[str, str])
+    homes: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def specs(self) -> dict[str, NodeSpec]:
@@ -102,12 +106,12 @@ class Registry:
                 f"“{type_name}” was saved by version {version}; version {today} is installed.",
                 "Update the package it comes from.",
             )
-        values = dict(params)
+        values = copy.deepcopy(dict(params))  # the document's own stay as they are
         for step in range(version, today):
             if step not in function.upgrades:
                 raise StudioError(f"“{type_name}” cannot be brought from version {step} to {step + 1}.")
             try:
-                values = function.upgrades[step](values)
+                values = _as_params(function.upgrades[step](values))
             except Exception as error:
                 _log.info("upgrade of %s from version %d", type_name, step, exc_info=True)
                 raise StudioError(
@@ -119,17 +123,32 @@ class Registry:
         """Register what `module` defines at its top level, for `package`."""
         for thing in vars(module).values():
             if isinstance(thing, NodeFunction):
-                self.add_node(package, cast("AnyNode", thing))
+                function = cast("AnyNode", thing)
+                if self._owner(function.function.__module__) in (None, package):
+                    self.add_node(package, function)
             elif isinstance(thing, Extension):
                 self._put(self.extensions, (thing.kind, thing.name), thing, f"{thing.kind} “{thing.name}”")
-            else:
-                mark = thing if isinstance(thing, WireType) else getattr(thing, "__wire__", None)
-                if isinstance(mark, WireType):
-                    if isinstance(thing, type) and is_dataclass(thing):
-                        codec.register_dataclass(thing)
-                    self._put(self.wires, mark.name, mark, f"wire type “{mark.name}”")
-                if isinstance(thing, type) and _is_stored(cast("type[Any]", thing), module):
-                    codec.register_dataclass(cast("type[Any]", thing))
+            elif isinstance(thing, WireType):
+                self._put(self.wires, thing.name, thing, f"wire type “{thing.name}”")
+            elif isinstance(thing, type):
+                self._add_class(cast("type[Any]", thing), module)
+
+    def _add_class(self, cls: type[Any], module: ModuleType) -> None:
+        mark = getattr(cls, "__wire__", None)
+        if isinstance(mark, WireType):
+            if is_dataclass(cls):
+                codec.register_dataclass(cls)
+            self._put(self.wires, mark.name, mark, f"wire type “{mark.name}”")
+        if _is_stored(cls, module):
+            codec.register_dataclass(cls)
+
+    def _owner(self, module: str) -> str | None:
+        """The package that a module belongs to; None if to none that is known."""
+        while module:
+            if module in self.homes:
+                return self.homes[module]
+            module = module.rpartition(".")[0]
+        return None
 
     def add_node(self, package: str, function: AnyNode) -> None:
         """Register one node function under its package's name."""
@@ -157,6 +176,12 @@ class Registry:
             self.problems.append(problem)
 
 
+def _as_params(values: object) -> dict[str, Json]:
+    if not isinstance(values, dict):
+        raise TypeError(f"its upgrade gave {type(values).__name__}, not parameters")
+    return cast("dict[str, Json]", values)
+
+
 def _is_stored(cls: type[Any], module: ModuleType) -> bool:
     """Whether the cache may meet it: a wire type, or a record of the module's own that one may hold."""
     own = cls.__dict__
@@ -180,11 +205,15 @@ def discover(on_package: Callable[[str, Catalogue], None] | None = None) -> Regi
     """
     registry = Registry(wires=core_wires())
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != CORE, point.name))
-    seen: set[str] = set()
+    for point in points:
+        registry.homes.setdefault(point.value, point.name)
+    seen: dict[str, str] = {}
     for point in points:
         if point.name in seen:
+            if point.value != seen[point.name]:
+                registry.problems.append(_taken(point, seen[point.name]))
             continue
-        seen.add(point.name)
+        seen[point.name] = point.value
         before = registry.catalogue()
         _take_in(registry, point)
         if on_package:
@@ -198,7 +227,6 @@ def _take_in(registry: Registry, point: EntryPoint) -> None:
     while waiting:
         module = _import(registry, point.name, waiting.pop(0))
         if module is not None:
-            registry.add(point.name, module)
             waiting.extend(_submodules(module))
 
 
@@ -211,7 +239,9 @@ def _submodules(root: ModuleType) -> Iterator[str]:
 
 def _import(registry: Registry, package: str, name: str) -> ModuleType | None:
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        registry.add(package, module)
+        return module
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in's code; its failure is a Problem
         _log.info("import of %s", name, exc_info=True)
         registry.problems.append(
@@ -222,6 +252,14 @@ def _import(registry: Registry, package: str, name: str) -> ModuleType | None:
             )
         )
         return None
+
+
+def _taken(point: EntryPoint, value: str) -> Problem:
+    return Problem(
+        "package",
+        f"Two packages are named “{point.name}”: “{value}” and “{point.value}”; the first one stands.",
+        "Remove one of them.",
+    )
 
 
 def _added(before: Catalogue, after: Catalogue) -> Catalogue:
