@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from studio.types import Json
 
 MAX_SEED = 2**64 - 1
+MIN_WHOLE, MAX_WHOLE = -(2**63), MAX_SEED
+"""What a whole number may be, in a knob or on a wire: 64 bits, signed or not."""
 _KNOB_WIRES = {
     "int": INT,
     "seed": INT,
@@ -174,11 +176,14 @@ def coerce(knob: KnobSpec, value: object, choices: Mapping[str, tuple[str, ...]]
     if knob.kind in ("int", "seed"):
         if isinstance(value, bool) or not isinstance(value, int):
             raise KnobError(f"“{name}” takes a whole number, not {_shown(value)}.")
+        if not MIN_WHOLE <= value <= MAX_WHOLE:
+            raise KnobError(f"“{name}” takes whole numbers of up to 64 bits; this one has more.")
         return _in_range(knob, value)
     if knob.kind == "float":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = _float(value)
+        if number is None:
             raise KnobError(f"“{name}” takes a number, not {_shown(value)}.")
-        return _in_range(knob, float(value))
+        return _in_range(knob, number)
     if knob.kind == "bool":
         if not isinstance(value, bool):
             raise KnobError(f"“{name}” takes yes or no, not {_shown(value)}.")
@@ -203,10 +208,26 @@ def choices_of(knob: KnobSpec, choices: Mapping[str, tuple[str, ...]]) -> tuple[
     return tuple(str(item) for item in cast("list[Json]", knob.options.get("choices", [])))
 
 
+def _float(value: object) -> float | None:
+    """A finite number as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _in_range(knob: KnobSpec, value: int | float) -> int | float:
     low, high = knob.options.get("min"), knob.options.get("max")
-    if (isinstance(low, int | float) and value < low) or (isinstance(high, int | float) and value > high):
-        raise KnobError(f"“{knob.name}” takes {low} to {high}, not {value}.")
+    too_low = isinstance(low, int | float) and value < low
+    too_high = isinstance(high, int | float) and value > high
+    if too_low or too_high:
+        limits = (
+            f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+        )
+        raise KnobError(f"“{knob.name}” takes {limits}, not {value}.")
     return value
 
 
