@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import networkx as nx
 
 MAX_DEPTH = 32
+MAX_NODES = 200_000
+"""More than this a document does not unfold to; definitions that hold each other twice grow without end."""
+NAMED = 12
+"""Nodes of a circle that are named; each of them has a problem of its own."""
 
 
 class Source(NamedTuple):
@@ -30,6 +34,14 @@ class Source(NamedTuple):
 
     address: str
     output: str
+
+
+class Holder(NamedTuple):
+    """A subgraph node that others lie in: its address, and where the document has it."""
+
+    address: str
+    graph: str
+    node: str
 
 
 class Nothing(Enum):
@@ -50,6 +62,7 @@ class FlatNode:
         spec: Its type.
         wires: Input or knob → where its value comes from.
         muted: Lazy inputs that lead to muted nodes.
+        within: The subgraph nodes it lies in, outermost first.
     """
 
     address: str
@@ -58,6 +71,7 @@ class FlatNode:
     spec: NodeSpec
     wires: dict[str, Source] = field(default_factory=dict[str, Source])
     muted: set[str] = field(default_factory=set[str])
+    within: tuple[Holder, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,14 +82,14 @@ class Flat:
         nodes: By address; those that neither are muted nor need a muted node.
         order: Addresses, sources first; nodes that depend on a cycle are left out.
         skipped: Address → why it is out of the run.
-        unknown: Addresses of placeholders.
+        unknown: Addresses of placeholders, with graph and id.
         found: Cycles, bypasses with nothing to pass, inputs that turn out to be unwired.
     """
 
     nodes: dict[str, FlatNode] = field(default_factory=dict[str, FlatNode])
     order: list[str] = field(default_factory=list[str])
     skipped: dict[str, str] = field(default_factory=dict[str, str])
-    unknown: set[str] = field(default_factory=set[str])
+    unknown: dict[str, tuple[str, str]] = field(default_factory=dict[str, "tuple[str, str]"])
     found: dict[Problem, None] = field(default_factory=dict[Problem, None])
 
     @property
@@ -84,12 +98,15 @@ class Flat:
         return list(self.found)
 
 
-def muted_nodes(content: Content, graph: str) -> set[str]:
-    """Ids of the nodes of a graph that are muted, by themselves or by a frame that is off."""
-    muted = {node.id for node in content.graphs[graph].nodes.values() if node.mode == "mute"}
+def muted_nodes(content: Content) -> dict[str, set[str]]:
+    """Graph → ids of its nodes that are muted, by themselves or by a frame that is off."""
+    muted = {
+        name: {node.id for node in graph.nodes.values() if node.mode == "mute"}
+        for name, graph in content.graphs.items()
+    }
     for frame in content.frames.values():
-        if frame.graph == graph and not frame.on:
-            muted.update(frame.nodes)
+        if not frame.on and frame.graph in muted:
+            muted[frame.graph].update(frame.nodes)
     return muted
 
 
@@ -120,7 +137,7 @@ class _Instance:
     node: str
     values: Mapping[str, Mapping[str, Json]]
     knob_wires: dict[Socket, _Located]
-    depth: int
+    within: tuple[Holder, ...] = ()
 
 
 class _Flattening:
@@ -130,7 +147,8 @@ class _Flattening:
         self._flat = Flat()
         self._instances: dict[str, _Instance] = {}
         self._muted: set[str] = set()
-        self._muted_in: dict[str, set[str]] = {}
+        self._muted_in = muted_nodes(content)
+        self._count = 0
         self._resolved: dict[_Located, Source | Nothing] = {}
         self._consumers: dict[str, list[tuple[str, str]]] = {}
 
@@ -143,13 +161,12 @@ class _Flattening:
         return self._flat
 
     def _expand(self) -> None:
-        waiting = [_Instance(_Place("", ROOT), None, "", {}, {}, 0)]
+        waiting = [_Instance(_Place("", ROOT), None, "", {}, {})] if ROOT in self._content.graphs else []
         while waiting:
             instance = waiting.pop()
             self._instances[instance.place.prefix] = instance
             prefix, name = instance.place
-            if name not in self._muted_in:
-                self._muted_in[name] = muted_nodes(self._content, name)
+            self._count += len(self._content.graphs[name].nodes)
             for node in self._content.graphs[name].nodes.values():
                 address = prefix + node.id
                 values = instance.values.get(node.id)
@@ -163,16 +180,16 @@ class _Flattening:
                 elif node.is_subgraph and node.type in self._content.graphs:
                     self._enter(waiting, instance, node)
                 elif (spec := self._reading.spec(node)) is None:
-                    self._flat.unknown.add(address)
+                    self._flat.unknown[address] = (name, node.id)
                 else:
-                    self._flat.nodes[address] = FlatNode(address, name, node, spec)
+                    self._flat.nodes[address] = FlatNode(address, name, node, spec, within=instance.within)
 
     def _enter(self, waiting: list[_Instance], outer: _Instance, node: Node) -> None:
         prefix, name = outer.place
-        if outer.depth >= MAX_DEPTH:
-            title = f"“{node.id}” nests subgraphs more than {MAX_DEPTH} deep; does “{node.type}” hold itself?"
-            self._say("cycle", title, "Take the inner node out of the definition.", name, node.id)
-            self._flat.unknown.add(prefix + node.id)
+        refusal = self._refusal(outer, node)
+        if refusal:
+            self._say("cycle", refusal, "Take the node out of the definition.", name, node.id)
+            self._flat.unknown[prefix + node.id] = (name, node.id)
             return
         values: dict[str, dict[str, Json]] = {}
         knob_wires: dict[Socket, _Located] = {}
@@ -186,7 +203,21 @@ class _Flattening:
             elif shown in outer_wires:
                 knob_wires[inner] = _Located(outer.place, outer_wires[shown])
         place = _Place(f"{prefix}{node.id}/", node.type)
-        waiting.append(_Instance(place, outer, node.id, values, knob_wires, outer.depth + 1))
+        within = (*outer.within, Holder(prefix + node.id, name, node.id))
+        waiting.append(_Instance(place, outer, node.id, values, knob_wires, within))
+
+    def _refusal(self, outer: _Instance, node: Node) -> str:
+        """Why a subgraph node cannot be unfolded; empty if it can."""
+        at: _Instance | None = outer
+        while at is not None:
+            if at.place.name == node.type:
+                return f"“{node.id}” is a “{node.type}” within “{node.type}”: the definition holds itself."
+            at = at.outer
+        if len(outer.within) >= MAX_DEPTH:
+            return f"“{node.id}” nests subgraphs more than {MAX_DEPTH} deep."
+        if self._count + len(self._content.graphs[node.type].nodes) > MAX_NODES:
+            return f"“{node.id}” unfolds the document to more than {MAX_NODES:,} nodes."
+        return ""
 
     def _wire(self, instance: _Instance) -> None:
         prefix, name = instance.place
@@ -308,10 +339,11 @@ class _Flattening:
         for circle in nx.strongly_connected_components(graph):
             alone = next(iter(circle))
             if len(circle) > 1 or graph.has_edge(alone, alone):
-                names = ", ".join(sorted(circle))
-                for address in sorted(circle):
+                names = sorted(circle)
+                more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+                title = f"These nodes wait for each other: {', '.join(names[:NAMED])}{more}."
+                for address in names:
                     flat = self._flat.nodes[address]
-                    title = f"These nodes wait for each other: {names}."
                     self._say(
                         "cycle", title, "Take away one of the wires between them.", flat.graph, flat.node.id
                     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from studio.catalogue import Catalogue
 from studio.document import Content
 from studio.errors import Problem
-from studio.files_named import resolve
+from studio.files_named import found, resolve
 from studio.flatten import Flat, flatten, muted_nodes
 from studio.graph import BOUNDARY, Graph, Node, Socket
 from studio.reading import Reading
@@ -41,7 +41,8 @@ def validate(content: Content, catalogue: Catalogue, base_dir: Path | None = Non
 def structure(content: Content, catalogue: Catalogue, flat: Flat) -> tuple[list[Problem], list[FileKnob]]:
     """What is wrong with the document itself, and the files that are still to be looked for."""
     reading = Reading(content, catalogue)
-    checked = [_Checked(reading, name) for name in content.graphs]
+    muted = muted_nodes(content)
+    checked = [_Checked(reading, name, muted[name]) for name in content.graphs]
     problems = [problem for graph in checked for problem in graph.problems]
     broken = {(problem.graph, problem.node) for problem in problems}
     problems.extend(
@@ -63,11 +64,13 @@ def missing_files(files: Iterable[FileKnob], base_dir: Path | None) -> list[Prob
                 problems.append(Problem("missing_file", title, "Choose one.", *where))
             continue
         path = resolve(file.value, base_dir)
-        if not path.exists():
+        kind = found(path)
+        if kind is None:
             title = f"“{file.node}” names a file that is not there: {path}."
             problems.append(Problem("missing_file", title, "Choose another, or put it back.", *where))
-        elif path.is_dir() and not file.knob.options.get("folder"):
-            title = f"“{file.node}” names a folder where a file is meant: {path}."
+        elif kind == "other" or (kind == "folder" and not file.knob.options.get("folder")):
+            what = "a folder" if kind == "folder" else "a device"
+            title = f"“{file.node}” names {what} where a file is meant: {path}."
             problems.append(Problem("missing_file", title, "Choose a file.", *where))
     return problems
 
@@ -86,13 +89,12 @@ def wire_refusal(
 class _Checked:
     """The problems of one graph, found by looking at each node and each wire once."""
 
-    def __init__(self, reading: Reading, name: str) -> None:
+    def __init__(self, reading: Reading, name: str, muted: set[str]) -> None:
         self.problems: list[Problem] = []
         self.files: list[FileKnob] = []
         self._reading = reading
         self._name = name
         self._graph: Graph = reading.content.graphs[name]
-        muted = muted_nodes(reading.content, name)
         self._dead = muted | {key for key, node in self._graph.nodes.items() if node.mode == "bypass"}
         for node in self._graph.nodes.values():
             if node.id not in muted:
