@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from studio.cache.header import ABSENT
-from studio.cache.store import Store
 from studio.calls import Bound, Call, Ref, fan_out, ids, known
-from studio.context import Context
 from studio.declare import NodeFunction
-from studio.errors import NodeError, StudioError
-from studio.files_named import FileDigests, resolve
+from studio.errors import Cancelled, NodeError, StudioError
+from studio.files_named import found, resolve
 from studio.flatten import FlatNode
-from studio.invoke import lazily, outputs, start
+from studio.ground import Gone, Ground
+from studio.invoke import failure, lazily, outputs, question, start
 from studio.keys import call_key, canonical, digest, knob_values, own_part
 from studio.spec import NodeSpec
 from studio.types import CORE_WIRES, Json
 
 ASKS = "asks/"
 """Prefix of the records of what lazy nodes ask for."""
+NAMED = "named/"
+"""Prefix, among the files of a call, of those that the text of its knobs names."""
+_log = logging.getLogger(__name__)
 
 _BY_VALUE = frozenset(wire.name for wire in CORE_WIRES if wire.by_value)
 
@@ -33,13 +36,17 @@ class Wait(Exception):  # noqa: N818 - control flow within planning
         token: Address of the node, or key of the call, that has to be there first.
         on_node: Address of the node to name to the user; empty for the one that is bound.
         call: A call to be made only to find out what a lazy node asks for.
+        also: Keys of further calls that have to be there too, so that they need not be made one by one.
     """
 
-    def __init__(self, token: str, on_node: str, call: Call | None = None) -> None:
+    def __init__(
+        self, token: str, on_node: str, call: Call | None = None, also: Collection[str] = ()
+    ) -> None:
         super().__init__(token)
         self.token = token
         self.on_node = on_node
         self.call = call
+        self.also = also
 
 
 class Out(Exception):  # noqa: N818 - control flow within planning
@@ -49,31 +56,6 @@ class Out(Exception):  # noqa: N818 - control flow within planning
         super().__init__(because)
         self.standing = standing
         self.because = because
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What planning stands on.
-
-    Attributes:
-        functions: Node type → function.
-        choices: Extension kind → names.
-        store: Where results are kept.
-        files: Digests of files.
-        numerics: Names what moves the last bits of nodes that use weights; asked once such a node is met.
-        context: Address, key → context for nodes that planning evaluates.
-        draws: Address → knob → value drawn for this run.
-        base_dir: Where relative file names start.
-    """
-
-    functions: Mapping[str, NodeFunction[..., Any]]
-    choices: Mapping[str, tuple[str, ...]]
-    store: Store
-    files: FileDigests
-    numerics: Callable[[], str]
-    context: Callable[[str, str], Context]
-    draws: Mapping[str, Mapping[str, Json]]
-    base_dir: Path | None = None
 
 
 class Binding:
@@ -117,18 +99,28 @@ class Binding:
         if isinstance(bound, Ref):
             return bound if bound.kind == "value" else self._resolved_ref(bound)
         resolved: list[Ref] = []
+        missing: dict[str, None] = {}
         for ref in bound:
-            item = self._resolved_ref(ref)
-            resolved.extend(item if isinstance(item, tuple) else (item,))
+            try:
+                item = self._resolved_ref(ref)
+            except Wait as wait:
+                missing[wait.token] = None
+            else:
+                resolved.extend(item if isinstance(item, tuple) else (item,))
+        if missing:
+            # Calls of one node are made in the order of their keys: the last is awaited, and few are looked
+            # at again and again.
+            last = max(missing)
+            raise Wait(last, self._owners.get(last, ""), also=missing)
         return tuple(resolved)
 
     def _resolved_ref(self, ref: Ref) -> Bound:
         if ref.kind == "value":
             return ref
-        header = self._ground.store.header(ref.call)
-        if header is None:
-            raise Wait(ref.call, self._owners.get(ref.call, ""))
-        output = header.outputs[ref.output]
+        try:
+            output = self._ground.about(ref)
+        except Gone as gone:
+            raise Wait(gone.key, self._owners.get(gone.key, "")) from None
         if ref.kind == "scalar":
             return known(self._value(ref) if output.value is ABSENT else output.value, ref.id)
         return tuple(
@@ -137,13 +129,10 @@ class Binding:
 
     def _value(self, ref: Ref) -> object:
         """The value itself, for what planning evaluates."""
-        if ref.value is not ABSENT:
-            return ref.value
-        loaded = self._ground.store.load(ref.call)
-        if loaded is None:
-            raise Wait(ref.call, self._owners.get(ref.call, ""))
-        value = loaded[ref.output]
-        return value if ref.index is None else cast("list[object]", value)[ref.index]
+        try:
+            return self._ground.value(ref)
+        except Gone as gone:
+            raise Wait(gone.key, self._owners.get(gone.key, "")) from None
 
     def _values(self, bound: Bound) -> object:
         return self._value(bound) if isinstance(bound, Ref) else [self._value(ref) for ref in bound]
@@ -191,18 +180,38 @@ class Binding:
                 files[knob.name] = self._digest(path, str(knob.options.get("content", "")), knob.name)
                 values[knob.name] = str(path)
                 del keyed[knob.name]
-        for name in function.refs(values) if function.refs else ():
+        for name in self._named(function, values):
             path = resolve(name, self._ground.base_dir)
-            files[f"named/{name}"] = self._digest(path, "", "") if path.exists() else "missing"
+            files[f"{NAMED}{name}"] = self._digest(path, "", "") if found(path) else "missing"
         own = own_part(spec, keyed)
         if plain and not files and function.refs is None:
             node.__dict__["_own"] = (spec, own, values)
         return own, values, files
 
+    def _named(self, function: NodeFunction[..., Any], values: Mapping[str, Json]) -> list[str]:
+        """Files that the text of the knobs names."""
+        if function.refs is None:
+            return []
+        with self._authors_code(function.spec.type):
+            return [str(name) for name in function.refs(values)]
+
+    @contextmanager
+    def _authors_code(self, node_type: str) -> Generator[None]:
+        """Whatever a package's code raises becomes a sentence."""
+        try:
+            yield
+        except (Wait, Out, StudioError):
+            raise
+        except (Exception, SystemExit) as error:  # a package's code; its failure is that node's alone
+            if isinstance(error, Cancelled) and self._ground.cancelled():
+                raise
+            _log.info("%s failed in planning", node_type, exc_info=True)
+            raise failure(error) from error
+
     def _digest(self, path: Path, content: str, knob: str) -> str:
         try:
-            return self._ground.files.digest(path, content)
-        except FileNotFoundError:
+            return self._ground.files.digest(path, content, self._ground.cancelled)
+        except (FileNotFoundError, ValueError):  # ValueError: a null character in the name
             raise NodeError(f"There is no file {path}.", "Choose another.", socket=knob) from None
         except OSError as error:
             raise NodeError(f"{path} cannot be read: {error.strerror}.", socket=knob) from None
@@ -242,7 +251,8 @@ class Binding:
         call = self._call(flat, given)
         wires = {name: self._values(bound) for name, bound in call.inputs.items()}
         context = self._ground.context(flat.address, call.key)
-        values = outputs(spec, start(self._ground.functions[spec.type], context, wires, call.knobs))
+        with self._authors_code(spec.type):
+            values = outputs(spec, start(self._ground.functions[spec.type], context, wires, call.knobs))
         bound: dict[str, Bound] = {}
         for output in spec.outputs:
             value, name = values[output.name], f"{call.key}/{output.name}"
@@ -262,16 +272,10 @@ class Binding:
         }
         _, values, _ = self._own(flat, knobs)
         function = self._ground.functions[spec.type]
-        result = start(function, self._ground.context(flat.address, ""), inputs, values)
-        if spec.lazy:
-            asking = lazily(result)
-            answer: object = None
-            try:
-                while True:
-                    name = asking.send(answer)
-                    answer = inputs[name] = self._asked(flat, name)
-            except StopIteration as stop:
-                result = stop.value
+        with self._authors_code(spec.type):
+            result = start(function, self._ground.context(flat.address, ""), inputs, values)
+            if spec.lazy:
+                result = self._answered(flat, lazily(result), inputs)
         for name, bound in inputs.items():
             if bound is result:
                 return {spec.outputs[0].name: inputs[name]}
@@ -280,6 +284,18 @@ class Binding:
         raise NodeError(
             f"“{spec.type}” is declared to give on an input and made a value.", "Tell its author."
         )
+
+    def _answered(
+        self, flat: FlatNode, asking: Generator[str, object, object], inputs: dict[str, Bound]
+    ) -> object:
+        """Give a lazy node that passes the bindings it asks for; `inputs` takes them up."""
+        answer: object = None
+        try:
+            while True:
+                name = question(flat.spec, asking.send(answer), inputs)
+                answer = inputs[name] = self._asked(flat, name)
+        except StopIteration as stop:
+            return cast("object", stop.value)
 
     def _asked(self, flat: FlatNode, name: str) -> Bound:
         """What a lazily wanted input is bound to."""
@@ -302,6 +318,8 @@ class Binding:
             name = record
             bound = self._resolved(self._asked(flat, name))
             item = flat.spec.input(name)
+            if item and item.many and isinstance(bound, Ref):
+                bound = (bound,)
             if isinstance(bound, tuple) and not (item and item.many):
                 raise NodeError(
                     f"“{flat.address}” asks for “{name}”, which is a list; it takes one value.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from studio.cache import codec
 from studio.cache.header import ABSENT
 from studio.errors import NodeError
 from studio.flatten import FlatNode
@@ -135,8 +137,7 @@ def known(value: object, fallback_id: str) -> Ref:
     """A reference to a value that planning holds; recipes and scalars are known by what they say."""
     if isinstance(value, bool | int | float | str):
         return Ref(f"={digest(canonical(value))}", value=value)
-    recipe = getattr(value, "recipe", value)
-    part = getattr(recipe, "key_part", None)
-    if part is not None:
-        return Ref(f"={digest(type(value).__name__.encode(), canonical(part))}", value=value)
+    if hasattr(value, "key_part") or hasattr(getattr(value, "recipe", None), "key_part"):
+        with suppress(TypeError):  # of a class that the cache does not know: known by origin
+            return Ref(f"={codec.digest(value)}", value=value)
     return Ref(fallback_id, value=value)

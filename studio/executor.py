@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,16 +12,17 @@ from pathlib import Path
 from threading import Event as Flag
 
 from studio import edits
-from studio.binding import Ground
 from studio.cache.store import Store
 from studio.context import Context, RunFacts
 from studio.document import Content
+from studio.draws import inner_draws
 from studio.errors import EditError, Problem, StudioError
 from studio.events import Event, Progress, RunFinished, Saved
 from studio.files.writer import to_json
 from studio.files_named import FileDigests
 from studio.flatten import Flat, flatten
-from studio.graph import ROOT
+from studio.graph import ROOT, Node
+from studio.ground import Ground
 from studio.plan import Plan, Planning, report
 from studio.registry import Registry
 from studio.run import Run, Threads
@@ -158,12 +159,13 @@ class Executor:
         flat = prepared.flat
         problems = prepared.problems + missing_files(prepared.files, request.base_dir)
         reasons = {(problem.graph, problem.node): problem.title for problem in problems}
-        blocked = {
-            address: reasons[node.graph, node.node.id]
-            for address, node in (flat.nodes.items() if reasons else ())
-            if (node.graph, node.node.id) in reasons
-        }
-        return _Ready(prepared.content, flat, problems, blocked, self._targets(request.targets, flat))
+        blocked: dict[str, str] = {}
+        for address, node in flat.nodes.items() if reasons else ():
+            places = [(holder.graph, holder.node) for holder in node.within]
+            for place in ((node.graph, node.node.id), *places):
+                if place in reasons:
+                    blocked.setdefault(address, reasons[place])
+        return _Ready(prepared.content, flat, problems, blocked, self._targets(request.targets, prepared))
 
     def _prepare(self, asked: Content) -> _Prepared:
         prepared = next((known for known in self._prepared if known.asked is asked), None)
@@ -175,24 +177,22 @@ class Executor:
             self._prepared = [prepared, *self._prepared[: REMEMBERED - 1]]
         return prepared
 
-    def _targets(self, asked: tuple[str, ...], flat: Flat) -> tuple[str, ...]:
-        fed = {source.address for node in flat.nodes.values() for source in node.wires.values()}
+    def _targets(self, asked: tuple[str, ...], prepared: _Prepared) -> tuple[str, ...]:
+        flat = prepared.flat
         if not asked:
             shown = tuple(address for address, node in flat.nodes.items() if node.spec.shows)
-            wished = shown or tuple(address for address in flat.nodes if address not in fed)
-            return (*wished, *sorted(flat.unknown))
+            wished = shown or (*_ends(flat, flat.nodes), *(flat.nodes.keys() - set(flat.order)))
+            return tuple(dict.fromkeys((*wished, *sorted(flat.unknown))))
         found: list[str] = []
         for address in asked:
-            inside = [name for name in flat.nodes if name.startswith(f"{address}/")]
-            if address in flat.nodes:
-                found.append(address)
-            elif inside:
-                found.extend(name for name in inside if name not in fed or flat.nodes[name].spec.shows)
-            elif address in flat.unknown:
+            if address in flat.nodes or address in flat.unknown:
                 found.append(address)
             elif address not in flat.skipped:
-                raise StudioError(f"There is no node “{address}” in this document.", node=address)
-        return tuple(found)
+                inside = [name for name in (*flat.nodes, *flat.unknown) if name.startswith(f"{address}/")]
+                if not inside and _node_at(prepared.content, address) is None:
+                    raise StudioError(f"There is no node “{address}” in this document.", node=address)
+                found.extend(_ends(flat, inside))
+        return tuple(dict.fromkeys(found))
 
     def _ground(
         self, request: Request, ready: _Ready, cancelled: Flag, emit: Callable[[Event], None]
@@ -227,15 +227,39 @@ class Executor:
             self._files,
             once,
             context,
-            request.draws,
+            cancelled.is_set,
+            inner_draws(request.content, request.draws),
             request.base_dir,
         )
 
 
+def _ends(flat: Flat, addresses: Collection[str]) -> list[str]:
+    """Those of some nodes that show something, or feed none of the others."""
+    inside = [flat.nodes[address] for address in addresses if address in flat.nodes]
+    fed = {source.address for node in inside for source in node.wires.values()}
+    return [
+        address
+        for address in addresses
+        if address not in fed or (address in flat.nodes and flat.nodes[address].spec.shows)
+    ]
+
+
+def _node_at(content: Content, address: str) -> Node | None:
+    """The node at an address, whatever becomes of it in a run."""
+    *path, last = address.split("/")
+    graph = content.graphs.get(ROOT)
+    for step in path:
+        holder = graph.nodes.get(step) if graph else None
+        graph = content.graphs.get(holder.type) if holder else None
+    return graph.nodes.get(last) if graph else None
+
+
 def _facts(request: Request, ready: _Ready) -> RunFacts:
+    draws = inner_draws(request.content, request.draws)
+
     def knobs() -> dict[str, dict[str, Json]]:
         return {
-            address: {**node.spec.defaults, **node.node.params, **request.draws.get(address, {})}
+            address: {**node.spec.defaults, **node.node.params, **draws.get(address, {})}
             for address, node in ready.flat.nodes.items()
         }
 

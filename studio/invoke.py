@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import copy
+from collections.abc import Collection, Generator, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from studio.context import Context
 from studio.declare import NodeFunction
-from studio.errors import NodeError
-from studio.spec import NodeSpec, OutputSpec
+from studio.errors import Cancelled, NodeError, StudioError
+from studio.spec import MAX_WHOLE, MIN_WHOLE, NodeSpec, OutputSpec
 from studio.types import BOOL, FLOAT, IMAGE, INT, MASK, TEXT, Json
 
 _SCALARS: dict[str, tuple[type, ...]] = {
@@ -28,7 +29,37 @@ def start(
     """Call the function; what it returns is its result, or, of a lazy node, a generator not yet begun."""
     arguments: list[object] = [context] if function.wants_context else []
     arguments.extend(wires.get(item.name) for item in function.spec.inputs)
-    return function.function(*arguments, **knobs)
+    # Lists and objects are the document's own: the function gets copies, which it may write to.
+    given = {
+        name: copy.deepcopy(value) if isinstance(value, list | dict) else value
+        for name, value in knobs.items()
+    }
+    return function.function(*arguments, **given)
+
+
+def question(spec: NodeSpec, asked: object, before: Collection[str]) -> str:
+    """What a lazy node yielded, if it is the name of an input that it did not ask for yet.
+
+    Raises:
+        NodeError: It is anything else, which might never end.
+    """
+    if not isinstance(asked, str) or spec.input(asked) is None:
+        raise NodeError(f"It asks for {asked!r:.60}, which is none of its inputs.", "Tell its author.")
+    if asked in before:
+        raise NodeError(f"It asks for “{asked}” a second time.", "Tell its author.")
+    return asked
+
+
+def failure(error: BaseException) -> StudioError:
+    """What stopped a node's code, as a sentence."""
+    if isinstance(error, StudioError):
+        return error
+    if isinstance(error, MemoryError):
+        return NodeError("There is not enough memory for this.", "Make the picture or batch smaller.")
+    if isinstance(error, Cancelled):
+        return NodeError("It stopped as if cancelled, and nobody had cancelled it.", "Tell its author.")
+    name = type(error).__name__
+    return NodeError(f"It stopped with {name}: {error}.", "The engine's log has the details.")
 
 
 def lazily(result: object) -> Generator[str, object, object]:
@@ -83,6 +114,8 @@ def _check_one(output: OutputSpec, value: object) -> None:
             raise NodeError(
                 f"“{output.name}” should be {output.type} and is {_kind(value)}.", "Tell its author."
             )
+        if isinstance(value, int) and not MIN_WHOLE <= value <= MAX_WHOLE:
+            raise NodeError(f"“{output.name}” is a whole number of more than 64 bits.", "Make it smaller.")
         return
     dimensions = _ARRAYS.get(output.type)
     if dimensions is not None:

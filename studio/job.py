@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from studio.binding import Ground
-from studio.cache.header import ABSENT
 from studio.calls import Bound, Call, Ref
 from studio.errors import Cancelled, NodeError, StudioError
-from studio.invoke import lazily, outputs, start
+from studio.ground import Gone, Ground
+from studio.invoke import failure, lazily, outputs, question, start
 
 _log = logging.getLogger(__name__)
 
@@ -54,16 +53,9 @@ class Failed:
 Outcome = Done | Asked | Lost | Stopped | Failed
 
 
-class _Gone(Exception):  # noqa: N818 - control flow within a job
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
-
-
 def carry_out(
     call: Call,
     ground: Ground,
-    held: Mapping[str, Mapping[str, object]],
     base_cost: float,
     keep_seconds: float,
 ) -> Outcome:
@@ -72,35 +64,29 @@ def carry_out(
     Args:
         call: What to call, with what.
         ground: Functions, store, context.
-        held: Outputs of calls made in this run, by key.
         base_cost: Seconds it would take a fresh process to have its inputs again.
         keep_seconds: What costs more than this is kept on disk; 0 keeps anything.
     """
     try:
-        return _carry_out(call, ground, held, base_cost, keep_seconds)
-    except _Gone as gone:
+        return _carry_out(call, ground, base_cost, keep_seconds)
+    except Gone as gone:
         return Lost(gone.key)
-    except Cancelled:
-        return Stopped()
-    except StudioError as error:
-        return Failed(error)
-    except MemoryError:
-        return Failed(NodeError("There is not enough memory for this.", "Make the picture or batch smaller."))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a node's code; its failure is that node's alone
-        _log.info("%s (%s) failed", call.flat.address, call.flat.spec.type, exc_info=True)
-        name = type(error).__name__
-        return Failed(NodeError(f"It stopped with {name}: {error}.", "The engine's log has the details."))
+    except BaseException as error:  # noqa: BLE001 - a node's code; its failure is that node's alone
+        if isinstance(error, Cancelled) and ground.cancelled():
+            return Stopped()
+        if not isinstance(error, StudioError):
+            _log.info("%s (%s) failed", call.flat.address, call.flat.spec.type, exc_info=True)
+        return Failed(failure(error))
 
 
 def _carry_out(
     call: Call,
     ground: Ground,
-    held: Mapping[str, Mapping[str, object]],
     base_cost: float,
     keep_seconds: float,
 ) -> Outcome:
     spec = call.flat.spec
-    wires = {name: _loaded(bound, ground, held) for name, bound in call.inputs.items()}
+    wires = {name: _loaded(bound, ground) for name, bound in call.inputs.items()}
     context = ground.context(call.flat.address, call.key)
     began = time.perf_counter()
     lazy_wires = {name: value for name, value in wires.items() if name not in call.asked}
@@ -124,31 +110,21 @@ def _answered(call: Call, result: object, wires: Mapping[str, object]) -> object
     """Give a lazy node the inputs it asks for, as far as they are known."""
     asking = lazily(result)
     answers = list(call.asked)
+    asked: list[str] = []
     answer: object = None
     try:
         while True:
-            name = asking.send(answer)
+            name = question(call.flat.spec, asking.send(answer), asked)
             if not answers:
                 asking.close()
                 return Asked(name)
             if name != answers.pop(0):
                 raise NodeError("It asks for other inputs each time it is called.", "Tell its author.")
+            asked.append(name)
             answer = wires[name]
     except StopIteration as stop:
         return cast("object", stop.value)
 
 
-def _loaded(bound: Bound, ground: Ground, held: Mapping[str, Mapping[str, object]]) -> object:
-    if isinstance(bound, Ref):
-        return _value(bound, ground, held)
-    return [_value(ref, ground, held) for ref in bound]
-
-
-def _value(ref: Ref, ground: Ground, held: Mapping[str, Mapping[str, object]]) -> object:
-    if ref.value is not ABSENT:
-        return ref.value
-    given = held.get(ref.call) or ground.store.load(ref.call)
-    if given is None:
-        raise _Gone(ref.call)
-    value = given[ref.output]
-    return value if ref.index is None else cast("list[object]", value)[ref.index]
+def _loaded(bound: Bound, ground: Ground) -> object:
+    return ground.value(bound) if isinstance(bound, Ref) else [ground.value(ref) for ref in bound]

@@ -36,7 +36,7 @@ def canonical(value: object) -> bytes:
         data = value.encode("utf-8", "surrogatepass")
         return b"s%d:%b" % (len(data), data)
     if isinstance(value, int):
-        data = b"%d" % value
+        data = b"%x" % value  # Python refuses to write very long ones in decimal
         return b"i%d:%b" % (len(data), data)
     if isinstance(value, float):
         return b"f" + struct.pack("<d", value)

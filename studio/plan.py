@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, cast
 
-from studio.binding import Binding, Ground, Out, Wait
+from studio.binding import Binding, Out, Wait
 from studio.calls import Bound, Call
-from studio.errors import FileError, NodeError, Problem, StudioError
+from studio.errors import Cancelled, NodeError, Problem, StudioError
 from studio.flatten import Flat, FlatNode
+from studio.ground import Ground
 from studio.spec import KnobError
 from studio.types import Json
 from studio.why import SINK, why
 
+EMPTY = "the list it is given is empty"
 PlannedState = Literal["cached", "run", "waiting", "blocked", "skipped", "failed"]
 
 
@@ -53,6 +55,12 @@ class NodePlan:
     outputs: dict[str, Bound] = field(default_factory=dict[str, Bound])
     error: StudioError | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """True if it was given an empty list, so that there is nothing to call."""
+        spec = self.flat.spec
+        return self.standing is Standing.KEYED and not (self.calls or spec.instant or spec.passes)
+
 
 class Planning:
     """Keys nodes in order, and goes on where values become known. One thread at a time.
@@ -66,6 +74,7 @@ class Planning:
         fresh: Addresses keyed since somebody looked; whoever runs the plan takes them away.
         failed: Addresses found unable to run since somebody looked; likewise.
         rank: Address → place in the order of the flat graph.
+        owners: Key → addresses of the nodes that make that call; equal nodes share theirs.
     """
 
     def __init__(
@@ -81,12 +90,18 @@ class Planning:
         self._flat = flat
         self._blocked = blocked
         self.rank = {address: rank for rank, address in enumerate(flat.order)}
+        self.owners: dict[str, dict[str, None]] = {}
         self._heap: list[tuple[int, str]] = []
         self._waiters: dict[str, set[str]] = {}
         self._binding = Binding(ground, self._source)
         for target in self.targets:
             self._need(target)
         self.advance()
+
+    @property
+    def is_open(self) -> bool:
+        """True while some node is not keyed and not out."""
+        return any(plan.standing is Standing.WAITING for plan in self.nodes.values())
 
     def advance(self) -> None:
         """Key whatever can be keyed now."""
@@ -98,13 +113,16 @@ class Planning:
         self._wake(key)
         self.advance()
 
-    def drop(self, address: str, *, failed: bool) -> None:
-        """The node failed, or needs one that did: those that waited for it will not run."""
-        plan = self.nodes[address]
-        plan.standing = Standing.FAILED if failed else Standing.SKIPPED
-        self._wake(address)
-        for call in plan.calls:
-            self._wake(call.key)
+    def drop(self, key: str, *, failed: bool) -> None:
+        """The call failed, or needs one that did: its nodes, and those that waited for them, are out."""
+        plans = [self.nodes[address] for address in self.owners[key]]
+        for plan in plans:
+            if failed or plan.standing is not Standing.FAILED:
+                plan.standing = Standing.FAILED if failed else Standing.SKIPPED
+        for plan in plans:
+            self._wake(plan.flat.address)
+            for call in plan.calls:
+                self._wake(call.key)
         self.advance()
 
     def _need(self, address: str) -> None:
@@ -163,19 +181,23 @@ class Planning:
         try:
             plan.calls, plan.outputs = self._binding.bind(plan.flat)
             plan.standing = Standing.KEYED
-            self.calls.update((call.key, call) for call in plan.calls)
+            for call in plan.calls:
+                self.calls[call.key] = call
+                self.owners.setdefault(call.key, {})[address] = None
             self.fresh.append(address)
         except Wait as wait:
             plan.because = wait.on_node or address
             if wait.call is not None:
                 self.calls[wait.token] = wait.call
+                self.owners.setdefault(wait.token, {})[address] = None
             self._waiters.setdefault(wait.token, set()).add(address)
-            if wait.token in self.calls:
-                self.wanted.append(wait.token)
+            self.wanted.extend(key for key in (wait.token, *wait.also) if key in self.calls)
             return
         except Out as out:
             plan.standing, plan.because = Standing(out.standing), out.because
-        except (NodeError, FileError, KnobError, OSError) as error:
+        except Cancelled:
+            return
+        except (StudioError, KnobError) as error:
             plan.standing = Standing.FAILED
             plan.error = error if isinstance(error, StudioError) else NodeError(str(error))
             plan.because = str(error)
@@ -259,7 +281,7 @@ def report(
     """
     running = to_run(planning, ground)
     nodes: dict[str, Planned] = {
-        address: Planned("blocked", "its type is unknown") for address in sorted(flat.unknown)
+        address: Planned("blocked", "it cannot be understood") for address in sorted(flat.unknown)
     }
     for address, reason in flat.skipped.items():
         nodes[address] = Planned("skipped", reason)
@@ -278,4 +300,4 @@ def _planned(plan: NodePlan, running: set[str], last: Mapping[str, Json] | None)
     for call in plan.calls:
         if call.key in running:
             return Planned("run", SINK if plan.flat.spec.sink else why(call.ingredients(), last))
-    return Planned("cached")
+    return Planned("skipped", EMPTY) if plan.is_empty else Planned("cached")

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event as Flag
 
-from studio.binding import ASKS, Ground
+from studio.binding import ASKS
 from studio.calls import Call
 from studio.errors import Problem
 from studio.events import Event, RunState
 from studio.flatten import Flat
+from studio.ground import Ground
 from studio.job import Asked, Done, Failed, Lost, Outcome, Stopped, carry_out
 from studio.plan import Planning, Standing
 from studio.telling import Telling, shown_calls
@@ -40,10 +41,17 @@ class Threads:
 
 @dataclass(slots=True)
 class _Pending:
-    """A call that is to be made."""
+    """A call that is to be made.
+
+    Attributes:
+        call: It.
+        missing: Keys of calls that have to be made first.
+        holds: Keys of calls whose outputs are held for it.
+    """
 
     call: Call
     missing: set[str] = field(default_factory=set[str])
+    holds: set[str] = field(default_factory=set[str])
 
 
 class Run:
@@ -70,8 +78,8 @@ class Run:
         self._ready: dict[bool, list[tuple[int, str]]] = {True: [], False: []}
         self._running: dict[bool, int] = {True: 0, False: 0}
         self._outcomes: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
-        self._held: dict[str, Mapping[str, object]] = {}
         self._uses: dict[str, int] = {}
+        self._made: set[str] = set()
         self._cost: dict[str, float] = {}
         self._shown: set[str] = set()
         self._failed = False
@@ -91,7 +99,8 @@ class Run:
             self._take_up()
         while any(self._running.values()):
             self._settle(*self._outcomes.get())
-        cancelled = self._cancelled.is_set() and bool(self._pending)
+        self._take_up()
+        cancelled = self._cancelled.is_set() and (bool(self._pending) or self._planning.is_open)
         self._tell.end(cancelled=cancelled)
         failed = self._failed or self._tell.failed
         return "cancelled" if cancelled else "failed" if failed else "done"
@@ -130,24 +139,25 @@ class Run:
         for key in [call.key for call in plan.calls] or shown:
             self._demand(key)
 
-    def _is_there(self, key: str) -> bool:
-        return key in self._held or self._ground.store.header(key) is not None
-
-    def _demand(self, key: str) -> None:
-        """Have a call made, and first all that it takes and that is not kept."""
+    def _demand(self, key: str, *, lost: bool = False) -> None:
+        """Have a call made, and first all that it takes and that is not kept; if `lost`, it surely is not."""
         waiting = [key]
         while waiting:
             key = waiting.pop()
             call = self._planning.calls[key]
-            if key in self._pending or (not call.flat.spec.sink and self._is_there(key)):
+            if key in self._pending or not (lost or call.flat.spec.sink or not self._ground.is_there(key)):
                 continue
+            lost = False
             pending = self._pending[key] = _Pending(call)
             self._tell.expect(call)
-            for ref in call.refs():
-                if ref.call and ref.call not in pending.missing and not self._is_there(ref.call):
-                    pending.missing.add(ref.call)
-                    self._takers.setdefault(ref.call, []).append(key)
-                    waiting.append(ref.call)
+            for source in _sources(call):
+                if source in self._uses:
+                    self._uses[source] += 1
+                    pending.holds.add(source)
+                elif not self._ground.is_there(source):
+                    pending.missing.add(source)
+                    self._takers.setdefault(source, []).append(key)
+                    waiting.append(source)
             if not pending.missing:
                 self._make_ready(call)
 
@@ -176,7 +186,7 @@ class Run:
         self._tell.running(call.flat.address)
         base_cost = sum(self._cost.get(ref.call, 0.0) for ref in call.refs())
         keep_seconds = -1.0 if key in self._shown or self._is_looked_at(key) else KEEP_SECONDS
-        self._outcomes.put((key, carry_out(call, self._ground, self._held, base_cost, keep_seconds)))
+        self._outcomes.put((key, carry_out(call, self._ground, base_cost, keep_seconds)))
 
     def _is_looked_at(self, key: str) -> bool:
         takers = (self._planning.calls[taker] for taker in self._takers.get(key, ()))
@@ -194,46 +204,50 @@ class Run:
                 self._tell.asked(call)
                 self._planning.settle(key)
             case Lost(lost):
-                self._held.pop(lost, None)
                 self._pending[key].missing.add(lost)
                 self._takers.setdefault(lost, []).append(key)
-                self._demand(lost)
+                self._demand(lost, lost=True)
             case Failed(error):
                 self._failed = True
-                self._tell.failure(call.flat.address, error)
+                for address in self._planning.owners[key]:
+                    self._tell.failure(address, error)
                 self._give_up(key)
             case Stopped():
                 self._cancelled.set()
 
     def _finish(self, call: Call, seconds: float, given: Mapping[str, object]) -> None:
         key = call.key
-        del self._pending[key]
+        made = self._pending.pop(key)
         kept = call.flat.spec.device
         base = sum(self._cost.get(ref.call, 0.0) for ref in call.refs())
         self._cost[key] = 0.0 if kept or seconds + base > KEEP_SECONDS else seconds + base
         if call.flat.spec.lazy:
             self._ground.store.put_record(ASKS + key, True)
-        takers = self._takers.pop(key, [])
-        if takers and not call.flat.spec.sink:
-            self._held[key] = given
-            self._uses[key] = len(takers)
+        takers = [taker for taker in self._takers.pop(key, ()) if taker in self._pending]
+        # What is made again in one run was lost at once: it is held to the end, lest it be made for ever.
+        again = key in self._made
+        self._made.add(key)
+        self._ground.held[key] = given
+        self._uses[key] = self._uses.get(key, 0) + again + 1
+        for taker in takers:
+            pending = self._pending[taker]
+            pending.missing.discard(key)
+            pending.holds.add(key)
+            self._uses[key] += 1
+            if not pending.missing:
+                self._make_ready(pending.call)
         self._tell.done(call, seconds, given)
         self._planning.settle(key)
-        for taker in takers:
-            pending = self._pending.get(taker)
-            if pending is not None and key in pending.missing:
-                pending.missing.discard(key)
-                if not pending.missing:
-                    self._make_ready(pending.call)
-        self._let_go(call)
+        made.holds.add(key)  # while planning looked at it
+        self._let_go(made)
 
-    def _let_go(self, call: Call) -> None:
+    def _let_go(self, pending: _Pending) -> None:
         """Hold outputs no longer than the calls that waited for them; the store has them too."""
-        for key in {ref.call for ref in call.refs()} & self._uses.keys():
+        for key in pending.holds:
             self._uses[key] -= 1
             if not self._uses[key]:
                 del self._uses[key]
-                self._held.pop(key, None)
+                del self._ground.held[key]
 
     def _give_up(self, key: str) -> None:
         """A call failed: nothing that takes its result, however far down, will be made."""
@@ -243,6 +257,11 @@ class Run:
             if gone is None:
                 continue
             takers = self._takers.pop(gone.call.key, [])
-            self._let_go(gone.call)
-            self._planning.drop(gone.call.flat.address, failed=gone.call.key == key)
+            self._let_go(gone)
+            self._planning.drop(gone.call.key, failed=gone.call.key == key)
             waiting.extend(takers)
+
+
+def _sources(call: Call) -> list[str]:
+    """Keys of the calls whose results it takes, each once."""
+    return list(dict.fromkeys(ref.call for ref in call.refs() if ref.call))

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, cast
 
-from studio.binding import Ground
 from studio.calls import Call, Ref
 from studio.errors import Problem, StudioError
 from studio.events import Event, NodeChanged, NodeFailed, NodeState, Result, RunStarted
 from studio.flatten import Flat
-from studio.plan import NodePlan, Planning, Standing, to_run
+from studio.ground import Ground
+from studio.plan import EMPTY, NodePlan, Planning, Standing, to_run
 from studio.types import Json
 from studio.why import SINK, why
 
@@ -48,6 +48,7 @@ class Telling:
         self._states: dict[str, NodeState] = {}
         self._open: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
+        self._told_failed: set[str] = set()
         self.failed = False
 
     def start(self, flat: Flat, problems: Iterable[Problem]) -> None:
@@ -59,16 +60,23 @@ class Telling:
             states[address] = _first_state(plan, running)
         self._states = states
         self._emit(RunStarted(self._run, dict(states)))
-        blocked = {
-            (plan.flat.graph, plan.flat.node.id): address
-            for address, plan in self._planning.nodes.items()
-            if plan.standing is Standing.BLOCKED
-        }
-        unknown = flat.unknown if blocked else flat.unknown & self._planning.target_set
-        self.failed = self.failed or not unknown.isdisjoint(self._planning.target_set)
-        for problem in problems if blocked or unknown else ():
-            address = blocked.get((problem.graph, problem.node), problem.node)
-            if address in unknown or (problem.graph, problem.node) in blocked:
+        self._tell_blocked(flat, problems)
+
+    def _tell_blocked(self, flat: Flat, problems: Iterable[Problem]) -> None:
+        """Each problem that keeps a node of this run from running, at each place where it does."""
+        places: dict[tuple[str, str], dict[str, None]] = {}
+        for address, plan in self._planning.nodes.items():
+            if plan.standing is Standing.BLOCKED:
+                places.setdefault((plan.flat.graph, plan.flat.node.id), {})[address] = None
+                for holder in plan.flat.within:
+                    places.setdefault((holder.graph, holder.node), {})[holder.address] = None
+        aimed_at = flat.unknown.keys() & self._planning.target_set
+        self.failed = self.failed or bool(aimed_at)
+        for address, place in flat.unknown.items():
+            if places or address in aimed_at:
+                places.setdefault(place, {})[address] = None
+        for problem in problems if places else ():
+            for address in places.get((problem.graph, problem.node), ()):
                 told = NodeFailed(self._run, address, problem.title, problem.remedy, problem.socket)
                 self._emit(told)
 
@@ -84,8 +92,9 @@ class Telling:
     def running(self, address: str) -> None:
         """A call of the node begins."""
         with self._lock:
-            begins = self._states.get(address) != "running"
-            self._states[address] = "running"
+            begins = self._states.get(address) not in ("running", "failed")
+            if begins:
+                self._states[address] = "running"
         if begins:
             self._emit(NodeChanged(self._run, address, "running"))
 
@@ -109,8 +118,11 @@ class Telling:
         return why(call.ingredients(), before if isinstance(before, dict) else None)
 
     def failure(self, address: str, error: StudioError | None) -> None:
-        """The node cannot finish, or cannot begin."""
+        """The node cannot finish, or cannot begin; told once, however many of its calls fail."""
         self.failed = True
+        if address in self._told_failed:
+            return
+        self._told_failed.add(address)
         title = error.title if error else "It could not finish."
         remedy, socket = (error.remedy, error.socket or "") if error else ("", "")
         self._emit(NodeFailed(self._run, address, title, remedy, socket))
@@ -132,7 +144,8 @@ class Telling:
             now = self._states.get(address)
             final = self._final(plan, now, cancelled=cancelled)
             if final != now:
-                self._change(NodeChanged(self._run, address, final, why=plan.because))
+                why_not = EMPTY if plan.is_empty else plan.because
+                self._change(NodeChanged(self._run, address, final, why=why_not))
         if not cancelled:
             for target in self._planning.targets:
                 plan = self._planning.nodes.get(target)
@@ -140,7 +153,7 @@ class Telling:
                     self._show(plan)
 
     def _final(self, plan: NodePlan, now: NodeState | None, *, cancelled: bool) -> NodeState:
-        if now in ("ran", "failed", "cached"):
+        if now in ("ran", "failed") or (now == "cached" and plan.standing is Standing.KEYED):
             return now
         match plan.standing:
             case Standing.BLOCKED:
@@ -150,7 +163,7 @@ class Telling:
             case Standing.SKIPPED:
                 return "skipped"
             case _:
-                return "cancelled" if cancelled else "cached"
+                return "cancelled" if cancelled else "skipped" if plan.is_empty else "cached"
 
     def _show(self, plan: NodePlan) -> None:
         """Tell where the pictures of a target are: its outputs, or, of a sink, what it was given."""
@@ -162,13 +175,15 @@ class Telling:
             call = self._planning.calls[key]
             told = call.flat.spec.output(output)
             given = self._ground.store.load(key) if told and told.type in _PICTURES else None
-            if told and given is not None:
+            if told and given is not None and output in given:
                 count = _count(given[output], many=told.many)
                 self._emit(Result(self._run, plan.flat.address, output, told.type, key, count))
 
 
 def _first_state(plan: NodePlan, running: set[str]) -> NodeState:
     match plan.standing:
+        case Standing.KEYED if plan.is_empty:
+            return "skipped"
         case Standing.KEYED:
             return "waiting" if any(call.key in running for call in plan.calls) else "cached"
         case Standing.WAITING:
@@ -186,4 +201,4 @@ def _count(value: object, *, many: bool) -> int:
     if many:
         return len(cast("list[object]", value))
     shape = cast("Any", getattr(getattr(value, "samples", value), "shape", (1,)))
-    return int(shape[0])
+    return int(shape[0]) if shape else 1

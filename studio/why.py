@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from studio.binding import NAMED
 from studio.cache.store import Store
 from studio.types import Json
 
@@ -33,7 +34,8 @@ def why(now: Mapping[str, Json], before: Mapping[str, Json] | None) -> str:
     for name, digest in _part(now, "files").items():
         old = _part(before, "files").get(name)
         if old not in (None, digest) and _part(now, "knobs").get(name) == _part(before, "knobs").get(name):
-            told.append(f"the file at “{name}” changed")
+            what = f"“{name.removeprefix(NAMED)}”" if name.startswith(NAMED) else f"at “{name}”"
+            told.append(f"the file {what} changed")
     if now.get("numerics") != before.get("numerics"):
         told.append(f"computed on {now.get('numerics') or 'no device'}, before on {before.get('numerics')}")
     return "; ".join(told) or GONE
@@ -57,14 +59,17 @@ def _inputs(now: Mapping[str, Json], before: Mapping[str, Json]) -> list[str]:
     for name, item in now.items():
         if name not in before:
             told.append(f"“{name}” was wired")
-        elif (old := cast("list[Json]", before[name])) != item:
-            new = cast("list[Json]", item)
-            if old[1] != new[1]:
-                told.append(f"“{name}” now comes from {new[1]}, not {old[1]}")
-            else:
-                told.append(f"“{name}” from {new[1]} changed")
+        elif before[name] != item:
+            (_, new), (_, old) = _pair(item), _pair(before[name])
+            came = f" now comes from {new}, not {old}" if new != old else f" from {new} changed"
+            told.append(f"“{name}”{came}")
     told.extend(f"“{name}” was unwired" for name in before if name not in now)
     return told
+
+
+def _pair(item: Json) -> tuple[Json, Json]:
+    """Ids, and from whom; of a record that another version wrote, neither."""
+    return (item[0], item[1]) if isinstance(item, list) and len(item) == 2 else (None, None)
 
 
 def _shown(value: Json) -> str:

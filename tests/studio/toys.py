@@ -254,11 +254,15 @@ class Bench:
     events: list[Event] = field(default_factory=list[Event])
     cancelled: threading.Event = field(default_factory=threading.Event)
     numerics: str = "cpu/float32"
+    registry: Registry = field(default_factory=lambda: REGISTRY)
+    ram_bytes: int = 1 << 26
+    has_disk: bool = True
 
     def __post_init__(self) -> None:
-        self.store = Store(1 << 26, DiskTier(self.folder / "cache", limit_bytes=1 << 28))
+        disk = DiskTier(self.folder / "cache", limit_bytes=1 << 28) if self.has_disk else None
+        self.store = Store(self.ram_bytes, disk)
         self.executor = Executor(
-            REGISTRY, self.store, emit=self.events.append, numerics=lambda: self.numerics
+            self.registry, self.store, emit=self.events.append, numerics=lambda: self.numerics
         )
 
     def run(self, document: Content, *targets: str, **fields: Any) -> RunFinished:
