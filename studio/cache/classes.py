@@ -72,6 +72,8 @@ class Record:
 
 converters: dict[str, Converter] = {}
 """By tag."""
+_late: dict[str, tuple[str, Callable[[], None]]] = {}
+"""Tag → package and what loads its converter."""
 records: dict[str, Record] = {}
 """By stored name."""
 record_of: dict[type[Any], Record] = {}
@@ -84,6 +86,21 @@ def register(tag: str, cls: type[T], to_parts: Callable[[T], Raw], from_parts: C
     ValueError. Instances tell their size in bytes as ``nbytes``.
     """
     converters[tag] = Converter(tag, cls, to_parts, from_parts)
+
+
+def register_late(tag: str, package: str, load: Callable[[], None]) -> None:
+    """Call `load`, which registers the converter of `tag`, when that or a class of `package` is first met.
+
+    So a process whose results need no such package never waits for its import.
+    """
+    _late[tag] = (package, load)
+
+
+def converter_for(tag: str) -> Converter | None:
+    """Return the converter registered under `tag`, if there is one."""
+    if tag not in converters and tag in _late:
+        _late[tag][1]()
+    return converters.get(tag)
 
 
 def register_dataclass(cls: type[Any]) -> None:
@@ -107,6 +124,9 @@ def register_dataclass(cls: type[Any]) -> None:
 
 def converter_of(cls: type[Any]) -> Converter | None:
     """Return the converter that stores instances of `cls`, if there is one."""
+    for tag, (package, _load) in _late.items():
+        if cls.__module__.partition(".")[0] == package:
+            converter_for(tag)
     for converter in converters.values():
         if issubclass(cls, converter.cls):
             return converter

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studio.cache import classes
-from studio.cache.classes import DTYPE_BYTES, NUMPY, Buffer, Raw, register, register_dataclass
+from studio.cache.classes import DTYPE_BYTES, NUMPY, Buffer, Raw, register, register_dataclass, register_late
 from studio.cache.decoding import MAX_DEPTH, UnknownNameError, decode
 from studio.types import Json
 
@@ -38,6 +38,7 @@ __all__ = [
     "nbytes",
     "register",
     "register_dataclass",
+    "register_late",
 ]
 
 VALUE_BYTES = 64

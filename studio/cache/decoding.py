@@ -109,7 +109,7 @@ class _Decoder:
         buffer = self._take(index)
         _check_size(buffer, shape, dtype)
         raw = Raw(tag, dtype, shape, buffer)
-        converter = classes.converters.get(tag)
+        converter = classes.converter_for(tag)
         if converter is None:
             return raw
         try:

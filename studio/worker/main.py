@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.cache import codec
 from studio.cache.store import Store
 from studio.errors import StudioError
 from studio.registry import discover
@@ -89,13 +90,14 @@ def ram_budget_bytes() -> int:
 
 
 def load(wish: str) -> Compute:
-    """Load torch, and make a weights store on the device wished for, or else on the best there is."""
-    import torch
+    """Make a weights store on the device wished for, or else on the best there is.
 
-    from studio.diffusion import device, preview, tensors
+    Torch itself is loaded by `Compute.warm`, or before that by the first node or stored value that needs it.
+    """
+    from studio.diffusion import device
     from studio.diffusion.weights import WeightsStore
 
-    tensors.register()
+    codec.register_late("tensor", "torch", load_torch)
     sentence = ""
     try:
         weights = WeightsStore(wish)
@@ -105,12 +107,16 @@ def load(wish: str) -> Compute:
     place = weights.place
 
     def used_and_total() -> tuple[int, int]:
-        if place.device.startswith("cuda"):
-            free, total = torch.cuda.mem_get_info(place.device)
-            return total - free, total
-        return memory.process_bytes(), memory.machine_bytes()
+        if not place.device.startswith("cuda"):
+            return memory.process_bytes(), memory.machine_bytes()
+        import torch
+
+        free, total = torch.cuda.mem_get_info(place.device)
+        return total - free, total
 
     def look(latent: Latent, index: int) -> NDArray[np.uint8] | None:
+        from studio.diffusion import preview
+
         for network in weights.held:
             factors = getattr(network, "preview", None)
             if factors is not None and len(factors) == latent.channels + 1:
@@ -119,4 +125,11 @@ def load(wish: str) -> Compute:
         return None
 
     ready = EngineReady(place.device, place.dtype, place.name, device.devices(), sentence)
-    return Compute(ready, weights.numerics, used_and_total, weights, look)
+    return Compute(ready, weights.numerics, used_and_total, load_torch, weights, look)
+
+
+def load_torch() -> None:
+    """Import torch and let the cache store tensors."""
+    from studio.diffusion import tensors
+
+    tensors.register()

@@ -19,8 +19,8 @@ from studio.worker.protocol import (
 
 Question = PlanRequest | FetchPicture | UpgradeRequest | CacheRequest
 Reply = PlanReply | PictureReply | UpgradeReply | CacheReply
-NEED_TORCH = (PlanRequest, FetchPicture)
-"""Numerics are part of keys, and latents are tensors."""
+NEED_DEVICE = (PlanRequest, FetchPicture)
+"""Numerics are part of keys, and how latents look is known to the side that computes."""
 
 
 def upgrade(registry: Registry, request: UpgradeRequest) -> UpgradeReply:

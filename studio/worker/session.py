@@ -1,8 +1,8 @@
 """The worker's life between its first message and its last: a queue of runs, and questions beside it.
 
-The same in a process of its own and inline. Three threads: *compute* finds packages, loads torch and runs;
-*questions* answers whatever does not run; *memory* looks every two seconds. `Session.handle` may be called
-from any thread and returns at once.
+The same in a process of its own and inline. Three threads: *compute* finds packages, chooses the device and
+runs; *questions* answers whatever does not run; *memory* looks every two seconds. `Session.handle` may be
+called from any thread and returns at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from studio import paths
+from studio.arguments import find_node
 from studio.cache.store import Store
 from studio.catalogue import Catalogue
 from studio.document import Content
@@ -43,9 +44,11 @@ from studio.worker.protocol import (
     SetDevice,
     UpgradeRequest,
 )
-from studio.worker.questions import NEED_TORCH, Question, Reply, caches, refusal, upgrade
+from studio.worker.questions import NEED_DEVICE, Question, Reply, caches, refusal, upgrade
 
 MEMORY_INTERVAL_S = 2.0
+IDLE_S = 0.2
+"""Torch is loaded once nobody has asked for anything for so long: its import holds everyone up."""
 OnPackage = Callable[[str, Catalogue], None]
 Discover = Callable[[OnPackage], Registry]
 Load = Callable[[str], Compute]
@@ -66,13 +69,13 @@ class Session:
     """Answers the requests of one editor."""
 
     def __init__(self, outbox: Outbox, store: Store, discover: Discover, load: Load) -> None:
-        """Start at once: the catalogue goes out first, torch is loaded at the first `SetDevice` or run.
+        """Start at once: the catalogue goes out first; a device is chosen at the first `SetDevice` or run.
 
         Args:
             outbox: Takes every reply and event.
             store: Where outputs are kept; closed by whoever made it.
             discover: Finds the packages, telling of each as it comes.
-            load: Loads torch and chooses a device; called on the compute thread.
+            load: Chooses a device; called on the compute thread.
         """
         self._outbox = outbox
         self._store = store
@@ -90,6 +93,8 @@ class Session:
         self._executor: Executor | None = None
         self._known: tuple[dict[str, Json], Content] | None = None
         self._wish = ""
+        self._warming: Compute | None = None
+        self._warm = threading.Event()
         self._fault = ""
         self._ended = threading.Event()
         self._threads = [
@@ -186,7 +191,11 @@ class Session:
         self._outbox.put(Package("", Catalogue().to_json(), last=True))
         self._found.set()
         while not self._ended.is_set():
-            item = self._work.get()
+            try:
+                item = self._work.get(timeout=None if self._warming is self._compute else IDLE_S)
+            except queue.Empty:
+                self._start_warming()
+                continue
             if isinstance(item, SetDevice):
                 self._choose(item.device)
             elif item is not None and not item.over:
@@ -197,8 +206,7 @@ class Session:
 
     def _choose(self, device: str) -> None:
         if self._compute is not None and device == self._wish:
-            self._outbox.put(self._compute.ready)  # nothing is loaded anew for a wish that was granted
-            return
+            return  # granted already
         self._wish = device
         try:
             compute = self._load(device)
@@ -213,18 +221,53 @@ class Session:
                 numerics=compute.numerics,
             )
         except Exception as error:  # noqa: BLE001 - a broken installation of torch is told, not fatal
-            _log.exception("no device could be made ready")
-            self._fault = f"The engine cannot compute: {type(error).__name__}: {error}."
-            self._outbox.put(EngineReady("none", "", "", (), self._fault))
+            self._tell_broken(error)
         else:
             self._compute, self._fault = compute, ""
-            self._outbox.put(compute.ready)
-            self._tell_memory()
+            self._warm.clear()
         with self._lock:
             self._loaded = True
             early, self._early = self._early, []
         for question in early:
             self._questions.put(question)
+
+    def _start_warming(self) -> None:
+        compute = self._compute
+        if compute is not None and compute is not self._warming:
+            self._warming = compute
+            threading.Thread(target=self._warm_up, args=(compute,), name="warming", daemon=True).start()
+
+    def _warm_up(self, compute: Compute) -> None:
+        try:
+            compute.warm()
+        except Exception as error:  # noqa: BLE001 - a broken installation of torch is told, not fatal
+            self._tell_broken(error)
+        else:
+            if compute is self._compute:
+                self._outbox.put(compute.ready)
+                self._tell_memory()
+        self._warm.set()
+
+    def _await_torch(self, executor: Executor, request: Request, cancelled: threading.Event) -> None:
+        """Before a run that will work with weights, have torch loaded: that is no part of the run's time."""
+        if self._warm.is_set():
+            return
+        specs = self._registry.specs
+        for address, planned in executor.plan(request).nodes.items():
+            if planned.state in ("run", "waiting"):
+                spec = specs.get(find_node(request.content, address).node.type)
+                if spec is not None and spec.device:
+                    self._start_warming()
+                    while not self._warm.wait(0.1) and not cancelled.is_set():
+                        pass
+                    break
+        if self._fault:
+            raise StudioError(self._fault, "Install Latent Studio anew.")
+
+    def _tell_broken(self, error: Exception) -> None:
+        _log.error("no device could be made ready", exc_info=error)
+        self._fault = f"The engine cannot compute: {type(error).__name__}: {error}."
+        self._outbox.put(EngineReady("none", "", "", (), self._fault))
 
     def _run(self, run: _Run) -> None:
         if self._executor is None and not self._fault:
@@ -238,7 +281,9 @@ class Session:
         try:
             if self._executor is None:
                 raise StudioError(self._fault, "Install Latent Studio anew.")
-            self._emit(self._executor.run(self._request(run.request), run.cancelled))
+            request = self._request(run.request)
+            self._await_torch(self._executor, request, run.cancelled)
+            self._emit(self._executor.run(request, run.cancelled))
         except StudioError as error:
             self._emit(NodeFailed(name, error.node or "", error.title, error.remedy, error.socket or ""))
         except Exception as error:  # noqa: BLE001 - the message loop: a run that breaks ends only itself
@@ -281,9 +326,9 @@ class Session:
                 self._outbox.put(reply)
 
     def _is_early(self, question: Question) -> bool:
-        """Set aside what needs torch before it is there, so that the rest is not kept waiting behind it."""
+        """Set aside what needs a device before one is chosen, so that the rest need not wait behind it."""
         with self._lock:
-            if not isinstance(question, NEED_TORCH) or self._loaded:
+            if not isinstance(question, NEED_DEVICE) or self._loaded:
                 return False
             self._early.append(question)
             return True

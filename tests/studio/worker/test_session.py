@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -255,6 +257,33 @@ class Loader:
         return TOY
 
 
+def test_a_run_does_not_wait_for_what_it_does_not_need(heard: Listener) -> None:
+    warm = threading.Event()
+    compute = dataclasses.replace(TOY, warm=lambda: warm.wait(60))
+    engine = InlineEngine(heard, registry=toys.registry(), compute=compute)
+    engine.start()
+    engine.send(RunRequest("r", QUICK))
+    assert finish(heard, "r").state == "done"
+    assert not heard.all_of(EngineReady)
+    warm.set()
+    heard.wait_for(EngineReady)
+    engine.close()
+
+
+@pytest.mark.expects_log("studio.worker.session", "no device could be made ready")
+def test_a_library_that_cannot_be_loaded_is_told(heard: Listener) -> None:
+    def broken() -> None:
+        raise ImportError("libtorch is missing")
+
+    compute = dataclasses.replace(TOY, warm=broken)
+    engine = InlineEngine(heard, registry=toys.registry(), compute=compute)
+    engine.start()
+    assert "libtorch" in heard.wait_for(EngineReady, device="none").sentence
+    engine.send(RunRequest("r", QUICK))
+    assert finish(heard, "r").state == "done"
+    engine.close()
+
+
 @pytest.mark.expects_log("studio.worker.session", "no device could be made ready")
 def test_a_device_that_cannot_be_made_ready_is_told_and_another_can_be_chosen(heard: Listener) -> None:
     outbox, load = Outbox(heard, "test"), Loader()
@@ -277,7 +306,7 @@ def test_a_device_that_cannot_be_made_ready_is_told_and_another_can_be_chosen(he
     outbox.close(5)
 
 
-def test_what_needs_no_torch_is_answered_before_it_is_there(heard: Listener) -> None:
+def test_what_needs_no_device_is_answered_before_one_is_chosen(heard: Listener) -> None:
     outbox = Outbox(heard, "test")
     session = Session(outbox, Store(1 << 20, None), lambda _tell: toys.registry(), Loader())
     session.handle(PlanRequest("p", QUICK))
