@@ -31,6 +31,7 @@ class Documents(QTabWidget):
     page_closed = Signal(object)
     page_saved = Signal(object)
     page_shown = Signal(object)
+    page_retitled = Signal(object)
     recent_changed = Signal()
     said = Signal(str, bool)
 
@@ -235,8 +236,7 @@ class Documents(QTabWidget):
         if index >= 0:
             self.setTabText(index, f"{page.title} •" if page.unsaved else page.title)
             self.setTabToolTip(index, str(page.path or "Not saved as a file yet"))
-            if page is self.page:
-                self.page_shown.emit(page)
+            self.page_retitled.emit(page)
 
     def _dialog(self, title: str, kinds: str) -> QFileDialog:
         folder = self._settings.get("folder", str(Path.home()))

@@ -14,6 +14,7 @@ from studio.catalogue import Catalogue
 from studio.settings import Settings
 from studio.worker.protocol import CacheRequest, SetDevice
 from ui.background import Background
+from ui.collector import Collector
 from ui.docks import SMALLEST, add_dock, as_tab, first_size, keep_geometry, restore_geometry
 from ui.documents import SUFFIXES, Documents
 from ui.engine import Engine, MakeClient
@@ -47,6 +48,7 @@ class Window(QMainWindow):
         self.setMinimumSize(SMALLEST)
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowTabbedDocks)
         self.settings, self.session = settings, session
+        self.collector = Collector(self)
         self.background = Background(self)
         self.engine = Engine(make_client, self)
         self.runs = Runs(self.engine, Path(settings.get("output_dir", str(paths.output_dir()))), self)
@@ -111,7 +113,7 @@ class Window(QMainWindow):
         right, bottom = max(300, int(size.width() * 0.31)), 160
         self.resizeDocks([self.docks["picture"]], [right], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["results"]], [bottom], Qt.Orientation.Vertical)
-        heights = [int(size.height() * 0.52), int(size.height() * 0.40)]
+        heights = [int(size.height() * 0.46), int(size.height() * 0.46)]
         self.resizeDocks([self.docks["picture"], self.docks["inspector"]], heights, Qt.Orientation.Vertical)
 
     def _connect_actions(self) -> None:
@@ -143,6 +145,7 @@ class Window(QMainWindow):
         self.documents.page_opened.connect(self._page_opened)
         self.documents.page_closed.connect(self._page_closed)
         self.documents.page_shown.connect(self._page_shown)
+        self.documents.page_retitled.connect(self._retitle)
         self.problems.jump_wanted.connect(self._jump)
         self.problems.counted.connect(self._count_problems)
         self.inspector.jump_wanted.connect(lambda node: self._jump(Trouble("", address=node)))
@@ -170,15 +173,17 @@ class Window(QMainWindow):
 
     def start(self, file: Path | None = None) -> None:
         """Bring back the last session, open `file` if one is given, and start the engine."""
-        self.keeper.restore()
-        self.gallery.restore()
-        if file is not None:
-            self.documents.open(file)
-        if not self.documents.count():
-            starter = paths.assets_dir() / "templates" / STARTER
-            if self.documents.open_template(starter) is None:
-                self.documents.new()
-        self.engine.start()
+        try:
+            self.keeper.restore()
+            self.gallery.restore()
+            if file is not None:
+                self.documents.open(file)
+            if not self.documents.count():
+                starter = paths.assets_dir() / "templates" / STARTER
+                if self.documents.open_template(starter) is None:
+                    self.documents.new()
+        finally:
+            self.engine.start()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Nothing is asked: what is unsaved is in the journal and there again at the next start."""
@@ -190,6 +195,7 @@ class Window(QMainWindow):
         self.engine.close()
         self.background.close()
         self.session.close()
+        self.collector.stop()
         for page in self.documents.pages():
             page.close_page()
         super().closeEvent(event)
@@ -216,9 +222,13 @@ class Window(QMainWindow):
             self.problems.show_troubles((), ())
             return
         self.undo.setActiveStack(page.editing.stack)
-        self.setWindowTitle(f"{page.title}{' •' if page.unsaved else ''} — Latent Studio")
+        self._retitle(page)
         self._show_selection(page)
         self._show_problems(page)
+
+    def _retitle(self, page: Page) -> None:
+        if page is self.documents.page:
+            self.setWindowTitle(f"{page.title}{' •' if page.unsaved else ''} — Latent Studio")
 
     def _show_selection(self, page: Page) -> None:
         if page is not self.documents.page:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -11,6 +12,7 @@ from studio.edits import MoveNodes, SetKnob, SetNodeField
 from studio.files import png, workflow
 from studio.worker.protocol import EngineState
 from tests.ui.conftest import OpenWindow, close, content, page_of
+from ui.inspector.numbers import NumberEditor
 from ui.problems import Trouble
 from ui.window import Window
 
@@ -293,5 +295,23 @@ def test_window_is_usable_at_this_size(open_window: OpenWindow, size: tuple[int,
     window.resize(*size)
     assert (window.width(), window.height()) == size
     assert page_of(window).view.width() >= size[0] // 3
-    parts = window.bar.findChildren(QWidget)
+    QTest.qWait(50)
+    parts = [part for part in window.bar.findChildren(QWidget) if part.isVisible()]
     assert max(part.mapTo(window, part.rect().topRight()).x() for part in parts) <= size[0]
+
+
+def test_typing_in_the_inspector_keeps_the_field_that_is_typed_in(
+    open_window: OpenWindow, qtbot: QtBot
+) -> None:
+    window = open_window(content("constant", "show"))
+    page = page_of(window)
+    page.scene.select(["constant"])
+    editor = window.inspector.rows["value"].editor
+    assert isinstance(editor, NumberEditor)
+    QTest.mouseClick(editor.field, Qt.MouseButton.LeftButton)
+    QTest.keyClicks(editor.field, "33")
+    QTest.keyClick(editor.field, Qt.Key.Key_Return)
+    assert window.inspector.rows["value"].editor is editor
+    assert page.content.root.nodes["constant"].params["value"] == 33
+    assert page.editing.stack.count() == 1
+    assert window.windowTitle().endswith("• — Latent Studio")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -140,7 +139,7 @@ class Inspector(QScrollArea):
         layout.addWidget(self.status)
         layout.addLayout(self._knobs(body, node))
         layout.addStretch(1)
-        self.setWidget(body)
+        self._put(body)
         self._show_head(node)
 
     def _told(self, node: Node) -> str:
@@ -157,13 +156,10 @@ class Inspector(QScrollArea):
         self.title.setAccessibleName("Title of the node")
         self.title.setToolTip(f"{node.id}\nType a title of your own, or leave it empty")
         self.title.installEventFilter(UndoPassing(self.title))
-        palette = self.title.palette()
-        palette.setColor(palette.ColorRole.PlaceholderText, QColor(DARK.text))
-        self.title.setPalette(palette)
         self.title.editingFinished.connect(self._rename)
         self.title.setStyleSheet(
             "QLineEdit { font-weight: 600; font-size: 15px; padding-left: 0; border-color: transparent;"
-            f" background: transparent; }} QLineEdit:focus {{ background: {DARK.field}; }}"
+            f" background: transparent; placeholder-text-color: {DARK.text}; }} QLineEdit:focus {{ background: {DARK.field}; }}"
         )
         self.mode = QComboBox(body)
         for mode in MODES:
@@ -225,7 +221,15 @@ class Inspector(QScrollArea):
         label.setAlignment(Qt.AlignmentFlag.AlignCenter)
         label.setMargin(24)
         self._spec = None
-        self.setWidget(label)
+        self._put(label)
+
+    def _put(self, widget: QWidget) -> None:
+        # `setWidget` would delete the old fields at once, maybe in the middle of a key press in one.
+        old = self.takeWidget()
+        if old is not None:
+            old.hide()
+            old.deleteLater()
+        self.setWidget(widget)
 
 
 def _words(text: str, parent: QWidget | None = None) -> QLabel:

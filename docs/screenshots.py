@@ -1,0 +1,77 @@
+"""Takes the screenshots of the README from the real window with the real engine; needs no display.
+
+python docs/screenshots.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "images"
+WIDTH, HEIGHT = 1440, 900
+PATIENCE_MS = 300_000
+NODE = "k_sampler"
+
+
+def main() -> int:
+    """Start the editor as at its first start, run the starter workflow, and take two pictures of it."""
+    from PySide6.QtCore import QTimer
+    from PySide6.QtGui import QImage
+    from PySide6.QtWidgets import QApplication
+
+    from studio.settings import Settings
+    from studio.worker.client import EngineClient
+    from ui import theme
+    from ui.session import Session
+    from ui.window import Window
+
+    app = QApplication(sys.argv[:1])
+    theme.apply(app)
+    window = Window(EngineClient, Settings(), Session())
+    window.resize(WIDTH, HEIGHT)
+    window.show()
+    taken: list[str] = []
+
+    def take(name: str) -> None:
+        window.grab().save(str(FOLDER / name))
+        taken.append(name)
+
+    def ready() -> None:
+        page = window.documents.page
+        if page is not None:
+            page.view.frame_all()
+            page.scene.select([NODE])
+        window.actions_.run.trigger()
+
+    def previewed(_run: object, _picture: QImage, words: str) -> None:
+        step, _, total = words.rpartition("step ")[2].partition(" of ")
+        if "running.png" not in taken and int(step) * 2 >= int(total):
+            take("running.png")
+
+    def finished() -> None:
+        # Thumbnail and picture are fetched once the run is over.
+        QTimer.singleShot(1500, done)
+
+    def done() -> None:
+        take("window.png")
+        window.close()
+        app.quit()
+
+    window.engine.device_changed.connect(lambda _device: QTimer.singleShot(500, ready))
+    window.follower.previewed.connect(previewed)
+    window.follower.finished.connect(finished)
+    QTimer.singleShot(0, window.start)
+    QTimer.singleShot(PATIENCE_MS, app.quit)
+    app.exec()
+    return 0 if {"running.png", "window.png"} <= set(taken) else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["LATENT_STUDIO_HOME"] = home
+        sys.exit(main())
