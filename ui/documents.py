@@ -86,7 +86,7 @@ class Documents(QTabWidget):
         front = self.page
         page = Page(content, self._catalogue, self._background, path, unsaved=unsaved, key=key)
         page.title_changed.connect(lambda: self._retitle(page))
-        page.view.refused.connect(lambda why: self.said.emit(why, True))
+        page.levels.refused.connect(lambda why: self.said.emit(why, True))
         self.page_opened.emit(page)
         index = self.addTab(page, page.title)
         self.tabBar().setTabButton(index, QTabBar.ButtonPosition.RightSide, self._close_button(page))

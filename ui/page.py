@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 from shiboken6 import isValid
 
@@ -17,13 +16,13 @@ from studio.catalogue import Catalogue
 from studio.document import Content
 from studio.errors import Problem
 from studio.files import workflow
-from studio.graph import ROOT
 from studio.types import Json
 from studio.validate import validate
 from ui.background import Background
 from ui.graph.scene import GraphScene
 from ui.graph.status import GraphStatus
 from ui.graph.view import GraphView
+from ui.levels import Levels
 from ui.problems import Trouble
 from ui.runs import Draws
 from ui.undo import Editing
@@ -66,16 +65,14 @@ class Page(QWidget):
         self._file_problems: list[Problem] = []
         self._background = background
         self._unsaved = unsaved
-        self._framed = False
         self.editing = Editing(content, self)
         self.status = GraphStatus(self)
         self.status.set_catalogue(catalogue)
-        self.scene = GraphScene(self.editing, self.status, parent=self)
-        self.view = GraphView(self.scene)
+        self.levels = Levels(self.editing, self.status, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
-        self.setFocusProxy(self.view)
+        layout.addWidget(self.levels)
+        self.setFocusProxy(self.levels)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(VALIDATE_AFTER_MS)
@@ -88,6 +85,16 @@ class Page(QWidget):
     def content(self) -> Content:
         """The document as it is now."""
         return self.editing.content
+
+    @property
+    def view(self) -> GraphView:
+        """The graph in front, on the canvas."""
+        return self.levels.view
+
+    @property
+    def scene(self) -> GraphScene:
+        """The graph in front."""
+        return self.levels.scene
 
     @property
     def title(self) -> str:
@@ -157,19 +164,6 @@ class Page(QWidget):
         self._unsaved = False
         self.editing.stack.setClean()
         self.title_changed.emit()
-
-    def jump(self, graph: str, node: str) -> None:
-        """Show a node and select it."""
-        if graph == ROOT and node in self.content.root.nodes:
-            self.scene.select([node])
-            self.view.show_node(node)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if not self._framed:
-            # The view gets its size only after this event.
-            self._framed = True
-            QTimer.singleShot(0, self, self.view.frame_all)
 
     def close_page(self) -> None:
         """Stop everything that could still call."""

@@ -48,6 +48,7 @@ class PicturePanel(QWidget):
         bar.setContentsMargins(METRICS.margin, 4, 6, 4)
         bar.setSpacing(2)
         bar.addWidget(self.caption, 1)
+        bar.addSpacing(METRICS.spacing)
         bar.addWidget(self.zoom)
         bar.addWidget(self._button("fit", "Fit the picture into the view (F)", self.view.fit))
         bar.addWidget(self._button("actual", "One pixel of it on one of the screen (1)", self.view.actual))

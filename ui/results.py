@@ -116,7 +116,10 @@ class ResultStrip(QListWidget):
     def _dress(self, item: QListWidgetItem) -> None:
         shot = shot_of(item)
         if not shot.thumb.isNull():
-            item.setIcon(QIcon(_square(shot.thumb, self.devicePixelRatioF())))
+            square = _square(shot.thumb, self.devicePixelRatioF())
+            icon = QIcon(square)
+            icon.addPixmap(square, QIcon.Mode.Selected)  # or Qt tints it
+            item.setIcon(icon)
         where = str(shot.path) if shot.path else "not saved as a file"
         name = shot.title or (shot.path.name if shot.path else "")
         lines = [name, shot.when.strftime("%H:%M:%S"), where]

@@ -148,7 +148,7 @@ class Window(QMainWindow):
         self.documents.page_retitled.connect(self._retitle)
         self.problems.jump_wanted.connect(self._jump)
         self.problems.counted.connect(self._count_problems)
-        self.inspector.jump_wanted.connect(lambda node: self._jump(Trouble("", address=node)))
+        self.inspector.jump_wanted.connect(self._jump_beside)
         self.strip.graph_wanted.connect(self._open_graph_of)
         self.picture.graph_wanted.connect(self._open_graph_of)
 
@@ -204,8 +204,8 @@ class Window(QMainWindow):
 
     def _page_opened(self, page: Page) -> None:
         self.undo.addStack(page.editing.stack)
-        page.view.run_to_requested.connect(lambda address: self.running.run((address,)))
-        page.scene.selection_changed.connect(lambda _nodes: self._show_selection(page))
+        page.levels.run_to_requested.connect(lambda address: self.running.run((address,)))
+        page.levels.selection_changed.connect(lambda: self._show_selection(page))
         page.status.node_changed.connect(lambda address: self._show_status(page, address))
         page.problems_changed.connect(lambda: self._show_problems(page))
         page.edited.connect(lambda edit: page is self.documents.page and self.running.changed(edit))
@@ -265,7 +265,13 @@ class Window(QMainWindow):
     def _jump(self, trouble: Trouble) -> None:
         page = self.documents.page
         if page is not None:
-            page.jump(trouble.graph, trouble.address)
+            page.levels.jump(trouble.graph, trouble.address)
+
+    def _jump_beside(self, node: str) -> None:
+        """Go to a node of the graph in front."""
+        page = self.documents.page
+        if page is not None:
+            page.view.show_node(node)
 
     def _open_graph_of(self, shot: Shot) -> None:
         if shot.content is not None:

@@ -93,7 +93,7 @@ def test_run_to_here_runs_no_more_than_that(open_window: OpenWindow, qtbot: QtBo
     window = open_window(content("constant", "slow", "write"))
     window.runs.output_dir = tmp_path
     with qtbot.waitSignal(window.follower.finished, timeout=20_000):
-        page_of(window).view.run_to_requested.emit("slow")
+        page_of(window).levels.run_to_requested.emit("slow")
     assert page_of(window).status.node("slow").state == "ran"
     assert not (tmp_path / "toy.bin").exists()
 

@@ -159,7 +159,8 @@ class Inspector(QScrollArea):
         self.title.editingFinished.connect(self._rename)
         self.title.setStyleSheet(
             "QLineEdit { font-weight: 600; font-size: 15px; padding-left: 0; border-color: transparent;"
-            f" background: transparent; placeholder-text-color: {DARK.text}; }} QLineEdit:focus {{ background: {DARK.field}; }}"
+            f" background: transparent; placeholder-text-color: {DARK.text}; }}"
+            f"QLineEdit:focus {{ background: {DARK.field}; }}"
         )
         self.mode = QComboBox(body)
         for mode in MODES:
