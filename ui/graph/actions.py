@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu
 
 from ui.icons import icon
 
@@ -33,6 +32,7 @@ class GraphActions(QObject):
         self.select_all = self._action("Select all", "", view.select_all, QKeySequence.StandardKey.SelectAll)
         self.bypass = self._action("Bypass", "bypass", view.toggle_bypass, "Ctrl+B", "D")
         self.mute = self._action("Mute", "mute", view.toggle_mute, "Ctrl+M", "Shift+D")
+        self.rename = self._action("Rename", "", view.rename, "F2")
         self.group = self._action("Frame around selection", "", view.group, "Ctrl+G")
         self.ungroup = self._action("Remove frame", "", view.ungroup, "Ctrl+Shift+G")
         self.run_to = self._action("Run to here", "run-to", view.run_to_selection, "Shift+Return")
@@ -48,6 +48,7 @@ class GraphActions(QObject):
             self.duplicate,
             self.bypass,
             self.mute,
+            self.rename,
             self.group,
             self.ungroup,
             self.run_to,
@@ -64,22 +65,6 @@ class GraphActions(QObject):
         action.triggered.connect(lambda _checked: slot())
         self._view.addAction(action)
         return action
-
-    def menu(self, *, on_node: bool) -> QMenu:
-        """A context menu, which goes once it is closed."""
-        menu = QMenu(self._view)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if on_node:
-            menu.addActions([self.run_to, self.bypass, self.mute])
-            menu.addSeparator()
-            menu.addActions([self.cut, self.copy, self.duplicate, self.delete])
-            menu.addSeparator()
-            menu.addActions([self.group, self.ungroup, self.frame_selection])
-        else:
-            menu.addActions([self.add, self.paste, self.paste_wired, self.select_all])
-            menu.addSeparator()
-            menu.addActions([self.frame_all, self.zoom_full])
-        return menu
 
     def _follow_selection(self, nodes: list[str]) -> None:
         for action in self._of_selection:

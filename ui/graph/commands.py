@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from PySide6.QtCore import QPointF
 
 from studio import gestures
-from studio.edits import Batch, Edit, PutFrame, SetNodeField, SetWire
-from studio.graph import Frame, Mode, Socket
+from studio.edits import Batch, Edit, PutFrame, PutNote, SetNodeField, SetWire
+from studio.graph import Frame, Mode, Note, Socket
 from studio.spec import NodeSpec
 from studio.types import ANY
 from ui.graph.layout import HEADER, WIDTH
@@ -17,6 +17,7 @@ from ui.graph.scene import GraphScene
 from ui.graph.search import Wanted, sockets_for
 
 FRAME_PAD = 18.0
+NOTE_SIZE = (240, 120)
 
 
 def add_node(
@@ -127,17 +128,29 @@ def reroute(scene: GraphScene, target: Socket, pos: QPointF) -> None:
     scene.select([node])
 
 
+def add_note(scene: GraphScene, pos: QPointF) -> str:
+    """Put an empty note with its corner at `pos`; its id."""
+    key = _free("note", scene.content.notes)
+    rect = (round(pos.x()), round(pos.y()), *NOTE_SIZE)
+    scene.editing.apply(PutNote(key, Note(key, scene.name, "", rect)), "Add note")
+    return key
+
+
+def _free(stem: str, taken: Container[str]) -> str:
+    number = 1
+    while f"{stem}_{number}" in taken:
+        number += 1
+    return f"{stem}_{number}"
+
+
 def group(scene: GraphScene) -> None:
     """Draw a frame around the selected nodes."""
     nodes = scene.selected
     if not nodes:
         return
     box = scene.nodes_box(nodes).adjusted(-FRAME_PAD, -FRAME_PAD - BAR, FRAME_PAD, FRAME_PAD)
-    number = 1
-    while f"frame_{number}" in scene.content.frames:
-        number += 1
     rect = (round(box.x()), round(box.y()), round(box.width()), round(box.height()))
-    frame = Frame(f"frame_{number}", scene.name, "Frame", rect, tuple(nodes))
+    frame = Frame(_free("frame", scene.content.frames), scene.name, "Frame", rect, tuple(nodes))
     scene.editing.apply(PutFrame(frame.id, frame), "Add frame")
 
 

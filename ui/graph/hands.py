@@ -27,6 +27,7 @@ from ui.graph.face import value_of
 from ui.graph.fields import DICE
 from ui.graph.layout import Part
 from ui.graph.node_item import NodeItem
+from ui.graph.remarks import FrameItem
 from ui.graph.wire_drag import WireDrag
 
 if TYPE_CHECKING:
@@ -129,7 +130,13 @@ class Hands(QObject):
             wire = None if self._view.far else hits.wire_at(self._scene, pos)
             if wire is not None:
                 commands.reroute(self._scene, wire.target, pos)
-            elif hits.remark_at(self._scene, pos) is None:
+                return
+            remark = hits.remark_at(self._scene, pos)
+            if isinstance(remark, FrameItem):
+                self._view.writing.rename_frame(remark)
+            elif remark is not None:
+                self._view.writing.write_note(remark)
+            else:
                 self._view.open_palette()
             return
         item, part = hit

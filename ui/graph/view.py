@@ -29,10 +29,12 @@ from ui.graph.ground import paint_empty, paint_ground
 from ui.graph.hands import Hands
 from ui.graph.hint import Hint
 from ui.graph.live import LiveEditor
+from ui.graph.menus import context_menu
 from ui.graph.palette import NodePalette
 from ui.graph.scene import GraphScene
 from ui.graph.search import Wanted
 from ui.graph.tips import tip
+from ui.graph.writing import Writing
 
 NODE_PICTURES_KB = 128 * 1024
 MARGIN_PX = 26
@@ -73,6 +75,7 @@ class GraphView(QGraphicsView):
         self.hint = Hint(self.viewport())
         self.palette_box = NodePalette(self)
         self.live = LiveEditor(self)
+        self.writing = Writing(self)
         self.hands = Hands(self)
         self.graph_actions = GraphActions(self)
         self.palette_box.chosen.connect(self._add_chosen)
@@ -97,7 +100,7 @@ class GraphView(QGraphicsView):
         """Zoom within limits; the scene's point below `at` (the middle by default) stays there."""
         at = at or self.viewport().rect().center()
         new = min(MAX_ZOOM, max(MIN_ZOOM, self.zoom * factor))
-        self.live.close()
+        self._put_away()
         before = self.mapToScene(at)
         self.resetTransform()
         self.scale(new, new)
@@ -107,7 +110,7 @@ class GraphView(QGraphicsView):
 
     def pan(self, by: QPoint) -> None:
         """Move the scene under the view by pixels."""
-        self.live.close()
+        self._put_away()
         self.horizontalScrollBar().setValue(self.horizontalScrollBar().value() - by.x())
         self.verticalScrollBar().setValue(self.verticalScrollBar().value() - by.y())
 
@@ -225,7 +228,7 @@ class GraphView(QGraphicsView):
     def _open_palette(
         self, at: QPoint, wanted: Wanted | None = None, fixed: tuple[Socket, bool] | None = None
     ) -> None:
-        self.live.close()
+        self._put_away()
         self._palette_at, self._palette_for = self.mapToScene(at), fixed
         self.palette_box.open(at, self.graph_scene.status.catalogue, wanted)
 
@@ -237,6 +240,20 @@ class GraphView(QGraphicsView):
             return
         node = commands.add_node(self.graph_scene, spec, self._palette_at, fixed, output=output)
         self.graph_scene.focus(node)
+
+    def add_note(self, pos: QPointF) -> None:
+        """Put a note at a point of the scene, and begin to write on it."""
+        self.writing.write_note(self.graph_scene.notes[commands.add_note(self.graph_scene, pos)])
+
+    def rename(self) -> None:
+        """Write a title on the node last selected."""
+        if self.graph_scene.selected:
+            self.writing.rename_node(self.graph_scene.nodes[self.graph_scene.selected[-1]])
+
+    def _put_away(self) -> None:
+        """Close whatever lies over the scene at a place of it."""
+        self.live.close()
+        self.writing.close()
 
     def _middle(self) -> QPointF:
         return self.mapToScene(self.viewport().rect().center())
@@ -267,11 +284,7 @@ class GraphView(QGraphicsView):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.cursor_at = event.pos()
-        hit = hits.part_at(self.graph_scene, self.mapToScene(event.pos()))
-        if hit is not None and hit[0].id not in self.graph_scene.selected:
-            self.graph_scene.select([hit[0].id])
-        menu = self.graph_actions.menu(on_node=hit is not None)
-        menu.popup(event.globalPos())
+        context_menu(self, self.mapToScene(event.pos())).popup(event.globalPos())
         event.accept()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
