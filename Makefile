@@ -14,7 +14,7 @@ setup: $(STAMP)
 # What is installed is written to stderr, so that the output of `make run` is the application's own.
 $(STAMP): pyproject.toml constraints.txt
 	@set -e; { \
-	if [ ! -x $(BIN)/python ]; then \
+	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
 		found=; \
 		for python in $(PYTHON) python3 python3.11 python3.12 python3.13 python; do \
 			if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
