@@ -137,7 +137,8 @@ class Run:
         shown = shown_calls(plan)
         self._shown.update(shown)
         for key in [call.key for call in plan.calls] or shown:
-            self._demand(key)
+            if key not in self._made:  # a lazy node is keyed once it has run
+                self._demand(key)
 
     def _demand(self, key: str, *, lost: bool = False) -> None:
         """Have a call made, and first all that it takes and that is not kept; if `lost`, it surely is not."""
