@@ -18,7 +18,7 @@ NODE = "k_sampler"
 
 def main() -> int:
     """Start the editor as at its first start, run the starter workflow, and take two pictures of it."""
-    from PySide6.QtCore import QTimer
+    from PySide6.QtCore import QSize, QTimer
     from PySide6.QtGui import QImage
     from PySide6.QtWidgets import QApplication
 
@@ -31,8 +31,8 @@ def main() -> int:
     app = QApplication(sys.argv[:1])
     theme.apply(app)
     window = Window(EngineClient, Settings(), Session())
-    window.resize(WIDTH, HEIGHT)
     window.show()
+    window.arrange(QSize(WIDTH, HEIGHT))
     taken: list[str] = []
 
     def take(name: str) -> None:
@@ -48,7 +48,7 @@ def main() -> int:
 
     def previewed(_run: object, _picture: QImage, words: str) -> None:
         step, _, total = words.rpartition("step ")[2].partition(" of ")
-        if "running.png" not in taken and int(step) * 2 >= int(total):
+        if "running.png" not in taken and int(step) >= 0.65 * int(total):
             take("running.png")
 
     def finished() -> None:

@@ -92,6 +92,7 @@ class Gallery(QObject):
                 shot = Shot(path=path)
                 self._strip.add(shot)
                 self._thumb_from_file(shot)
+        self._strip.show_first()
 
     def save_as(self, shot: Shot) -> None:
         """Let a person choose where to put a picture; the graph that made it goes with it."""

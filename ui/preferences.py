@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -22,8 +23,6 @@ from PySide6.QtWidgets import (
 
 from studio.worker.protocol import CacheReply, CacheRequest
 from ui.engine import Engine
-
-GIB = 2**30
 
 
 class Preferences(QDialog):
@@ -55,6 +54,7 @@ class Preferences(QDialog):
         form.addRow("Stored results", _beside(self.cache, self.clear))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
         buttons.rejected.connect(self.close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 20, 20, 16)
         layout.setSpacing(18)
@@ -64,11 +64,11 @@ class Preferences(QDialog):
         engine.send(CacheRequest("preferences"))
 
     def _measured(self, reply: CacheReply) -> None:
-        disk, limit = reply.disk_bytes / GIB, reply.disk_limit_bytes / GIB
         self.cache.setText(
-            f"{disk:.2f} of at most {limit:.0f} GB on disk in {reply.disk_entries} entries, "
-            f"{reply.ram_bytes / GIB:.2f} GB in memory\n{reply.path}"
+            f"{sized(reply.disk_bytes)} of at most {sized(reply.disk_limit_bytes)} on disk "
+            f"({reply.disk_entries} entries), {sized(reply.ram_bytes)} in memory\n{reply.path}"
         )
+        self.adjustSize()
 
     def _choose(self, folder: str) -> None:
         if folder.strip():
@@ -84,6 +84,11 @@ class Preferences(QDialog):
 
     def _ask_clear(self) -> None:
         ask_clear(self, lambda: self._engine.send(CacheRequest("preferences", clear=True)))
+
+
+def sized(count: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def ask_clear(parent: QWidget, clear: Callable[[], None]) -> None:

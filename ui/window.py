@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QSize, Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QUndoGroup
 from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox, QTabWidget
 
@@ -106,14 +106,16 @@ class Window(QMainWindow):
         return page.view.graph_actions if page is not None else None
 
     def _lay_out(self) -> None:
-        if restore_geometry(self, self.session.layout()):
-            return
-        size = first_size(self)
+        if not restore_geometry(self, self.session.layout()):
+            self.arrange(first_size(self))
+
+    def arrange(self, size: QSize) -> None:
+        """Give the window a size, and the panels their share of it."""
         self.resize(size)
         right, bottom = max(300, int(size.width() * 0.31)), 160
         self.resizeDocks([self.docks["picture"]], [right], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["results"]], [bottom], Qt.Orientation.Vertical)
-        heights = [int(size.height() * 0.46), int(size.height() * 0.46)]
+        heights = [int(size.height() * 0.46)] * 2
         self.resizeDocks([self.docks["picture"], self.docks["inspector"]], heights, Qt.Orientation.Vertical)
 
     def _connect_actions(self) -> None:
