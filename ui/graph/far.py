@@ -45,7 +45,7 @@ def _nodes(painter: QPainter, scene: GraphScene, scale: float) -> None:
     bodies: list[QRectF] = []
     heads: dict[str, list[QRectF]] = {}
     rings: dict[str, list[QRectF]] = {}
-    for item in scene.nodes.values():
+    for item in scene.drawn_nodes():
         body, head, colour, ring = item.far
         bodies.append(body)
         heads.setdefault(colour, []).append(head)
@@ -73,7 +73,7 @@ def _titles(painter: QPainter, scene: GraphScene, scale: float) -> None:
     painter.setFont(font(round(size), strong=True))
     painter.setPen(ink.TEXT)
     metrics = painter.fontMetrics()
-    for item in scene.nodes.values():
+    for item in scene.drawn_nodes():
         body = item.far.body
         if visible.intersects(body):
             place = body.adjusted(6, HEADER, -6, 0)

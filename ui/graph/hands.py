@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import QKeyEvent
 
 from studio.edits import SetKnob
-from studio.graph import Socket
+from studio.graph import BOUNDARY, Socket
 from studio.spec import KnobSpec
 from ui.graph import commands, hits
 from ui.graph.drags import (
@@ -143,6 +143,8 @@ class Hands(QObject):
         if part.kind == "knob" and not self._view.far:
             # The first click has opened the editor or turned the switch; the second press is not a new one.
             return
+        if item.id == BOUNDARY:
+            return
         self._view.node_activated.emit(self._scene.address(item.id))
 
     def cancel(self) -> None:
@@ -158,7 +160,11 @@ class Hands(QObject):
             self._choose_on_ground(pos, keys)
             return
         item, part = hit
-        self._scene.raise_node(item.id)
+        if item.id == BOUNDARY and part.kind not in hits.SOCKETS:
+            self._begin = lambda: MarqueeDrag(self._view, pos)
+            return
+        if item.id != BOUNDARY:
+            self._scene.raise_node(item.id)
         if not self._view.far and part.kind in hits.SOCKETS:
             self._begin = lambda: self._wire_from(item, part)
             return
@@ -197,7 +203,7 @@ class Hands(QObject):
         if part.kind == "output":
             return WireDrag(self._view, here, output=True)
         source = self._scene.wiring.sources.get(here)
-        if source is not None and source.node in self._scene.nodes:
+        if source is not None and self._scene.end(source, output=True) is not None:
             return WireDrag(self._view, source, output=True, lifted=here)
         return WireDrag(self._view, here, output=False)
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QMenu
 
 from studio.edits import PutFrame, SetWire
+from studio.graph import BOUNDARY
 from ui.graph import commands, hits
 from ui.graph.face import words
 from ui.graph.node_item import NodeItem
@@ -25,7 +26,7 @@ def context_menu(view: GraphView, pos: QPointF) -> QMenu:
     menu = QMenu(view)
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     hit = hits.part_at(scene, pos)
-    if hit is not None:
+    if hit is not None and hit[0].id != BOUNDARY:
         _of_node(menu, view, hit[0])
         return menu
     remark = hits.remark_at(scene, pos)

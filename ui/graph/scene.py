@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from PySide6.QtCore import QObject, QRectF, Signal
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene
 
 from studio.document import Content
 from studio.edits import Edit
-from studio.graph import ROOT, Graph, Node, Socket
+from studio.graph import BOUNDARY, ROOT, Graph, Node, Socket
 from studio.reading import Reading
 from studio.validate import wire_refusal
 from ui.graph.layout import Box, Part, bounds_of
@@ -57,6 +57,8 @@ class GraphScene(QGraphicsScene):
         self.prefix = prefix
         self.nodes: dict[str, NodeItem] = {}
         self.wires: dict[Socket, WireItem] = {}
+        self.sides: tuple[NodeItem, NodeItem] | None = None
+        """Inside a definition: its own inputs and outputs, both with the id `BOUNDARY`."""
         self.frames: dict[str, FrameItem] = {}
         self.notes: dict[str, NoteItem] = {}
         self.wiring = Wiring()
@@ -100,9 +102,20 @@ class GraphScene(QGraphicsScene):
         """Colour of a wire type."""
         return self.status.catalogue.wires.get(wire_type, PLAIN).colour
 
+    def end(self, socket: Socket, *, output: bool) -> NodeItem | None:
+        """The item at which a wire starts (`output`) or ends; None if there is none."""
+        if socket.node == BOUNDARY and self.sides is not None:
+            return self.sides[0 if output else 1]
+        return self.nodes.get(socket.node)
+
+    def drawn_nodes(self) -> Iterator[NodeItem]:
+        """All that is drawn as a node."""
+        yield from self.nodes.values()
+        yield from self.sides or ()
+
     def nodes_box(self, nodes: Iterable[str] | None = None) -> QRectF:
         """The rectangle around some nodes; around everything by default."""
-        items = self.nodes.values() if nodes is None else [self.nodes[node] for node in nodes]
+        items = self.drawn_nodes() if nodes is None else [self.nodes[node] for node in nodes]
         boxes = [item.box() for item in items]
         if nodes is None:
             boxes += [Box(*item.frame.rect) for item in self.frames.values()]
@@ -189,7 +202,7 @@ class GraphScene(QGraphicsScene):
             self.wanting.stop()
         else:
             self.wanting.start(fixed, output=output, graph=self.name, reading=self.reading)
-        for item in self.nodes.values():
+        for item in self.drawn_nodes():
             item.update()
 
     def wire_type(self, socket: Socket, *, output: bool) -> str:
@@ -211,6 +224,7 @@ class GraphScene(QGraphicsScene):
         self._follow_wires(found)
         self._follow_nodes(found)
         self._follow_notes(found)
+        self._put_sides()
         changed = [self.nodes[node].box() for node in found.nodes | found.moved if node in self.nodes]
         self._grow(bounds_of(changed))
 
@@ -228,7 +242,7 @@ class GraphScene(QGraphicsScene):
         if found.wires:
             # What comes out of a node that passes anything on may now be of another type.
             for target, source in self.wiring.sources.items():
-                item = self.nodes.get(source.node)
+                item = self.end(source, output=True)
                 if item and item.sight.face.type_of(source.name, output=True) == "any":
                     self._colour(target)
 
@@ -277,9 +291,9 @@ class GraphScene(QGraphicsScene):
             self.repainted.emit()
 
     def _rebuild(self) -> None:
-        for item in (*self.nodes.values(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
+        for item in (*self.drawn_nodes(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
             self._drop(item)
-        self.nodes, self.wires, self.frames, self.notes = {}, {}, {}, {}
+        self.nodes, self.wires, self.frames, self.notes, self.sides = {}, {}, {}, {}, None
         graph = self.graph
         self.wiring = Wiring(graph.wires)
         everything = Touched(frames=set(self.content.frames), notes=set(self.content.notes))
@@ -287,6 +301,7 @@ class GraphScene(QGraphicsScene):
         self._follow_notes(everything)
         for node in graph.nodes.values():
             self._put_node(node)
+        self._put_sides()
         for target, source in graph.wires.items():
             self._put_wire(target, source)
         box = self.nodes_box()
@@ -298,6 +313,7 @@ class GraphScene(QGraphicsScene):
         self._reading = None
         for node in self.graph.nodes.values():
             self._put_node(node)
+        self._put_sides()
         for target in self.wires:
             self._route(target)
 
@@ -323,8 +339,9 @@ class GraphScene(QGraphicsScene):
 
     def _mark(self, node: str) -> None:
         """Show that a node is selected, under the mouse, … or no longer: it is the same otherwise."""
-        item = self.nodes.get(node)
-        if item is not None:
+        for item in (self.sides or ()) if node == BOUNDARY else (self.nodes.get(node),):
+            if item is None:
+                continue
             self._marks.show_on(item.sight)
             item.show_marks()
             self.repainted.emit()
@@ -340,6 +357,22 @@ class GraphScene(QGraphicsScene):
         else:
             item.show_sight(sight)
         self.repainted.emit()
+
+    def _put_sides(self) -> None:
+        """Show a definition's own sockets beside whatever it holds now."""
+        if self.name == ROOT or self.name not in self.content.graphs:
+            return
+        inner = bounds_of([item.box() for item in self.nodes.values()])
+        sights = self._sights.sides(self.graph.interface, inner, self.wiring)
+        if self.sides is None:
+            self.sides = (NodeItem(sights[0], self.wanting), NodeItem(sights[1], self.wanting))
+            for item in self.sides:
+                self.addItem(item)
+        else:
+            for item, sight in zip(self.sides, sights, strict=True):
+                item.show_sight(sight)
+        for target in self.wiring.touching(BOUNDARY):
+            self._route(target)
 
     def _look_again(self, node: str) -> None:
         """Draw a node anew; if it has grown or shrunk, its wires too."""
@@ -377,8 +410,7 @@ class GraphScene(QGraphicsScene):
         item = self.wires.get(target)
         if item is None:
             return
-        start, end = self.nodes.get(item.source.node), self.nodes.get(target.node)
-        # A definition's own sockets have no node here; their wires show once definitions are entered.
+        start, end = self.end(item.source, output=True), self.end(target, output=False)
         item.setVisible(start is not None and end is not None)
         if start is not None and end is not None:
             item.route(
@@ -390,7 +422,8 @@ class GraphScene(QGraphicsScene):
         item = self.wires.get(target)
         if item is None:
             return
-        ends = [self.nodes[node].sight for node in (item.source.node, target.node) if node in self.nodes]
+        items = (self.end(item.source, output=True), self.end(target, output=False))
+        ends = [one.sight for one in items if one is not None]
         item.set_look(
             self.wire_colour(self.wire_type(item.source, output=True)),
             dim=any(sight.muted for sight in ends),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from studio.graph import Node
+from studio.graph import BOUNDARY, Interface, Node
 from studio.reading import Reading
+from ui.graph.boundary import inputs_face, outputs_face, side_nodes
 from ui.graph.face import Face, face_of, width_of
-from ui.graph.layout import Layout, Part
+from ui.graph.layout import Box, Layout, Part
 from ui.graph.node_item import picture_ratio
 from ui.graph.painter import Sight
 from ui.graph.status import GraphStatus, NodeStatus
@@ -78,6 +79,19 @@ class Sights:
         )
         self.marks.show_on(sight)
         return sight
+
+    def sides(self, interface: Interface, inner: Box | None, wiring: Wiring) -> tuple[Sight, Sight]:
+        """The sights of a definition's own sockets, inside it: where it is fed and what it gives."""
+        used, fed = wiring.used(BOUNDARY), wiring.fed(BOUNDARY)
+        nodes, wires = side_nodes(inner), self._status.catalogue.wires
+        faces = inputs_face(interface, used), outputs_face(interface, fed)
+        made = [
+            Sight(node, face, face.layout(width_of(node)), wires, fed=fed, used=used)
+            for node, face in zip(nodes, faces, strict=True)
+        ]
+        for sight in made:
+            self.marks.show_on(sight)
+        return made[0], made[1]
 
 
 def layout_of(node: Node, face: Face, status: NodeStatus) -> Layout:

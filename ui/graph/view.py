@@ -236,7 +236,7 @@ class GraphView(QGraphicsView):
         spec = self.graph_scene.status.catalogue.specs.get(node_type)
         fixed, output = self._palette_for or (None, False)
         self.setFocus()
-        if spec is None or (fixed is not None and fixed.node not in self.graph_scene.nodes):
+        if spec is None or (fixed is not None and self.graph_scene.end(fixed, output=output) is None):
             return
         node = commands.add_node(self.graph_scene, spec, self._palette_at, fixed, output=output)
         self.graph_scene.focus(node)

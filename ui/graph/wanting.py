@@ -36,9 +36,10 @@ class Wanting:
         """Sockets of a node that fit by type; None while there is no wire in the hand."""
         if self._fixed is None or self._reading is None:
             return None
-        if node not in self._found:
-            self._found[node] = self._matching(node, face, self._fixed, self._reading)
-        return self._found[node]
+        place = f"{node}/{face.title}"  # a definition's two sides share an id
+        if place not in self._found:
+            self._found[place] = self._matching(node, face, self._fixed, self._reading)
+        return self._found[place]
 
     def _matching(self, node: str, face: Face, fixed: Socket, reading: Reading) -> frozenset[Part]:
         if node == fixed.node or face.missing:

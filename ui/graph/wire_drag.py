@@ -47,10 +47,8 @@ class WireDrag:
 
     def move(self, pos: QPointF, keys: Keys) -> None:
         found, refusal = self._aim(pos)
-        fixed = self._scene.nodes[self._fixed.node].socket_pos(self._fixed.name, output=self._output)
-        loose = pos
-        if found is not None:
-            loose = self._scene.nodes[found.node].socket_pos(found.name, output=not self._output)
+        fixed = self._place(self._fixed, pos, output=self._output)
+        loose = self._place(found, pos, output=not self._output) if found is not None else pos
         self._wire.route(fixed, loose) if self._output else self._wire.route(loose, fixed)
         self._wire.set_look(DARK.bad if refusal else self._colour, dim=False, strong=found is not None)
         self._view.hint.say(refusal or "", self._view.mapFromScene(pos))
@@ -82,8 +80,13 @@ class WireDrag:
         edit: Edit = SetWire(self._scene.name, target, source)
         if self._lifted is not None:
             edit = Batch((SetWire(self._scene.name, self._lifted, None), edit))
-        title = self._scene.nodes[target.node].sight.face.title
-        self._scene.editing.apply(edit, f"Connect {words(target.name)} of {title}")
+        item = self._scene.end(target, output=False)
+        title = f" of {item.sight.face.title}" if item is not None else ""
+        self._scene.editing.apply(edit, f"Connect {words(target.name)}{title}")
+
+    def _place(self, socket: Socket, otherwise: QPointF, *, output: bool) -> QPointF:
+        item = self._scene.end(socket, output=output)
+        return item.socket_pos(socket.name, output=output) if item is not None else otherwise
 
     def _aim(self, pos: QPointF) -> tuple[Socket | None, str]:
         """The socket the wire would end at here, or why it cannot; neither over empty space."""
@@ -127,11 +130,11 @@ class WireDrag:
         return self._scene.refusal(source, target) or ""
 
     def _mark(self, found: Socket | None) -> None:
-        if found is None:
+        item = self._scene.end(found, output=not self._output) if found is not None else None
+        if found is None or item is None:
             self._scene.hover("", None)
             return
-        face = self._scene.nodes[found.node].sight.face
-        knob = face.knob(found.name)
+        knob = item.sight.face.knob(found.name)
         kind = "output" if not self._output else "knob_socket" if knob else "input"
         self._scene.hover(found.node, Part(kind, found.name))
 
