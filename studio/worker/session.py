@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import cast
 
 from studio import paths
-from studio.arguments import find_node
 from studio.cache.store import Store
 from studio.catalogue import Catalogue
 from studio.document import Content
@@ -29,14 +28,12 @@ from studio.files.workflow import from_json
 from studio.registry import Registry
 from studio.types import Json
 from studio.worker import pictures
-from studio.worker.compute import Compute
+from studio.worker.device import Device, Load
 from studio.worker.outbox import Outbox
 from studio.worker.protocol import (
     CacheRequest,
     CancelRun,
-    EngineReady,
     FetchPicture,
-    Memory,
     Package,
     PlanReply,
     PlanRequest,
@@ -51,7 +48,6 @@ IDLE_S = 0.2
 """Torch is loaded once nobody has asked for anything for so long: its import holds everyone up."""
 OnPackage = Callable[[str, Catalogue], None]
 Discover = Callable[[OnPackage], Registry]
-Load = Callable[[str], Compute]
 _log = logging.getLogger(__name__)
 
 
@@ -80,22 +76,15 @@ class Session:
         self._outbox = outbox
         self._store = store
         self._discover = discover
-        self._load = load
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._work: queue.SimpleQueue[_Run | SetDevice | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self._early: list[Question] = []
-        self._registry = Registry()
+        self._device = Device(store, self._emit, outbox, load)
         self._found = threading.Event()
-        self._loaded = False
-        self._compute: Compute | None = None
-        self._executor: Executor | None = None
+        self._has_chosen = False
         self._known: tuple[dict[str, Json], Content] | None = None
-        self._wish = ""
-        self._warming: Compute | None = None
-        self._warm = threading.Event()
-        self._fault = ""
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -135,8 +124,8 @@ class Session:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)
-        if ended and self._executor is not None:
-            self._executor.close()
+        if ended:
+            self._device.close()
         return ended
 
     # Runs
@@ -187,14 +176,14 @@ class Session:
             self._outbox.put(event)
 
     def _compute_loop(self) -> None:
-        self._registry = self._discover(self._tell_package)
+        self._device.registry = self._discover(self._tell_package)
         self._outbox.put(Package("", Catalogue().to_json(), last=True))
         self._found.set()
         while not self._ended.is_set():
             try:
-                item = self._work.get(timeout=None if self._warming is self._compute else IDLE_S)
+                item = self._work.get(timeout=IDLE_S if self._device.is_cold else None)
             except queue.Empty:
-                self._start_warming()
+                self._device.warm_up()
                 continue
             if isinstance(item, SetDevice):
                 self._choose(item.device)
@@ -205,72 +194,15 @@ class Session:
         self._outbox.put(Package(name, catalogue.to_json()))
 
     def _choose(self, device: str) -> None:
-        if self._compute is not None and device == self._wish:
-            return  # granted already
-        self._wish = device
-        try:
-            compute = self._load(device)
-            older, self._executor = self._executor, None
-            if older is not None:
-                older.close()
-            self._executor = Executor(
-                self._registry,
-                self._store,
-                emit=self._emit,
-                weights=compute.weights,
-                numerics=compute.numerics,
-            )
-        except Exception as error:  # noqa: BLE001 - a broken installation of torch is told, not fatal
-            self._tell_broken(error)
-        else:
-            self._compute, self._fault = compute, ""
-            self._warm.clear()
+        self._device.choose(device)
         with self._lock:
-            self._loaded = True
+            self._has_chosen = True
             early, self._early = self._early, []
         for question in early:
             self._questions.put(question)
 
-    def _start_warming(self) -> None:
-        compute = self._compute
-        if compute is not None and compute is not self._warming:
-            self._warming = compute
-            threading.Thread(target=self._warm_up, args=(compute,), name="warming", daemon=True).start()
-
-    def _warm_up(self, compute: Compute) -> None:
-        try:
-            compute.warm()
-        except Exception as error:  # noqa: BLE001 - a broken installation of torch is told, not fatal
-            self._tell_broken(error)
-        else:
-            if compute is self._compute:
-                self._outbox.put(compute.ready)
-                self._tell_memory()
-        self._warm.set()
-
-    def _await_torch(self, executor: Executor, request: Request, cancelled: threading.Event) -> None:
-        """Before a run that will work with weights, have torch loaded: that is no part of the run's time."""
-        if self._warm.is_set():
-            return
-        specs = self._registry.specs
-        for address, planned in executor.plan(request).nodes.items():
-            if planned.state in ("run", "waiting"):
-                spec = specs.get(find_node(request.content, address).node.type)
-                if spec is not None and spec.device:
-                    self._start_warming()
-                    while not self._warm.wait(0.1) and not cancelled.is_set():
-                        pass
-                    break
-        if self._fault:
-            raise StudioError(self._fault, "Install Latent Studio anew.")
-
-    def _tell_broken(self, error: Exception) -> None:
-        _log.error("no device could be made ready", exc_info=error)
-        self._fault = f"The engine cannot compute: {type(error).__name__}: {error}."
-        self._outbox.put(EngineReady("none", "", "", (), self._fault))
-
     def _run(self, run: _Run) -> None:
-        if self._executor is None and not self._fault:
+        if not self._has_chosen:
             self._choose("auto")
         with self._lock:
             if run.over:
@@ -279,11 +211,9 @@ class Session:
         name = run.request.run
         started = time.monotonic()
         try:
-            if self._executor is None:
-                raise StudioError(self._fault, "Install Latent Studio anew.")
             request = self._request(run.request)
-            self._await_torch(self._executor, request, run.cancelled)
-            self._emit(self._executor.run(request, run.cancelled))
+            executor = self._device.await_torch(request, run.cancelled)
+            self._emit(executor.run(request, run.cancelled))
         except StudioError as error:
             self._emit(NodeFailed(name, error.node or "", error.title, error.remedy, error.socket or ""))
         except Exception as error:  # noqa: BLE001 - the message loop: a run that breaks ends only itself
@@ -291,7 +221,7 @@ class Session:
             title = f"The engine could not carry this run out: {type(error).__name__}: {error}."
             self._emit(NodeFailed(name, "", title, "The engine's log has the details."))
         self._emit(RunFinished(name, "failed", time.monotonic() - started))  # unless it ended already
-        self._tell_memory()
+        self._device.tell_memory()
 
     def _read(self, workflow: dict[str, Json]) -> Content:
         """The document of a request: the very one of the last request, if that was equal.
@@ -328,7 +258,7 @@ class Session:
     def _is_early(self, question: Question) -> bool:
         """Set aside what needs a device before one is chosen, so that the rest need not wait behind it."""
         with self._lock:
-            if not isinstance(question, NEED_DEVICE) or self._loaded:
+            if not isinstance(question, NEED_DEVICE) or self._has_chosen:
                 return False
             self._early.append(question)
             return True
@@ -345,14 +275,14 @@ class Session:
     def _answer(self, question: Question) -> Reply | None:
         match question:
             case PlanRequest():
-                if self._executor is None:
-                    return refusal(question, self._fault)
-                return self._plan(self._executor, question)
+                executor = self._device.executor
+                return self._plan(executor, question) if executor else refusal(question, self._device.fault)
             case FetchPicture():
-                look = self._compute.look if self._compute else pictures.unseen
+                compute = self._device.compute
+                look = compute.look if compute else pictures.unseen
                 return pictures.fetch(self._store, question, look)
             case UpgradeRequest():
-                return upgrade(self._registry, question)
+                return upgrade(self._device.registry, question)
             case CacheRequest():
                 return caches(self._store, question)
 
@@ -363,9 +293,4 @@ class Session:
             with self._lock:
                 running = any(run.begun for run in self._runs.values())
             if running:
-                self._tell_memory()
-
-    def _tell_memory(self) -> None:
-        if self._compute is not None:
-            used, total = self._compute.memory()
-            self._outbox.put(Memory(used, total, self._store.sizes().ram_bytes))
+                self._device.tell_memory()

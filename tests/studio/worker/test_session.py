@@ -270,7 +270,7 @@ def test_a_run_does_not_wait_for_what_it_does_not_need(heard: Listener) -> None:
     engine.close()
 
 
-@pytest.mark.expects_log("studio.worker.session", "no device could be made ready")
+@pytest.mark.expects_log("studio.worker.device", "no device could be made ready")
 def test_a_library_that_cannot_be_loaded_is_told(heard: Listener) -> None:
     def broken() -> None:
         raise ImportError("libtorch is missing")
@@ -284,7 +284,7 @@ def test_a_library_that_cannot_be_loaded_is_told(heard: Listener) -> None:
     engine.close()
 
 
-@pytest.mark.expects_log("studio.worker.session", "no device could be made ready")
+@pytest.mark.expects_log("studio.worker.device", "no device could be made ready")
 def test_a_device_that_cannot_be_made_ready_is_told_and_another_can_be_chosen(heard: Listener) -> None:
     outbox, load = Outbox(heard, "test"), Loader()
     session = Session(outbox, Store(1 << 20, None), lambda _tell: toys.registry(), load)
