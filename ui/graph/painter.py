@@ -124,6 +124,10 @@ def _drawn_anew(node: Node) -> tuple[str, ...]:
 def _body(painter: QPainter, sight: Sight) -> None:
     rect = QRectF(0, 0, sight.layout.width, sight.layout.height)
     painter.fillRect(QRectF(RADIUS, rect.bottom(), rect.width() - 2 * RADIUS, 3), SHADOW)
+    if sight.face.subgraph:  # a second plate below: there is more inside
+        plate = rect.adjusted(5, 12, -5, 5)
+        fill_rounded(painter, plate, RADIUS, mixed(sight.tint, DARK.node, 0.45))
+        painter.fillRect(QRectF(RADIUS, rect.bottom(), rect.width() - 2 * RADIUS, 1), ink.OUTLINE)
     fill_rounded(painter, rect, RADIUS, ink.NODE)
     if sight.face.missing:
         painter.setPen(Qt.PenStyle.NoPen)
