@@ -85,7 +85,8 @@ class EngineClient:
                 self._outbox.put(request)
 
     def restart(self) -> None:
-        """Start again after three deaths; what waits is sent then."""
+        """Start again, after three deaths or as `stop_engine` does; what waits is sent then."""
+        self.stop_engine()
         with self._changed:
             self._deaths.clear()
             self._wanted = True

@@ -185,11 +185,16 @@ def test_cancelling_acts_within_the_step_and_a_stuck_node_is_ended_by_stopping_t
     engine.send(CancelRun("stuck"))
     heard.wait_for(EngineState, state="stuck")
     engine.send(PlanRequest("later", chain("constant", "slow")))
-    engine.stop_engine()
+    engine.restart()
     assert finish(heard, "stuck").state == "cancelled"
     assert finish(heard, "queued").state == "done"
     heard.wait_for(PlanReply, id="later")
     assert not heard.all_of(NodeFailed)
+    for _ in range(3):  # what was asked for is no death
+        since = len(heard.messages)
+        engine.stop_engine()
+        heard.wait_for(Hello, since)
+    assert not [state for state in heard.all_of(EngineState) if state.state == "stopped"]
 
 
 def test_closing_ends_a_worker_that_does_not_listen(heard: Listener) -> None:
