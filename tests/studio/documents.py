@@ -203,7 +203,8 @@ def grouped(
         node = moved[socket.node]
         if socket.name in node.params:
             params[knob.name] = node.params[socket.name]
-            moved[node.id] = replace(node, params={**node.params, socket.name: 0})
+            own = {key: value for key, value in node.params.items() if key != socket.name}
+            moved[node.id] = replace(node, params=own)
     shown = Interface(tuple(inputs.values()), tuple(outputs.values()), tuple(knobs.values()))
     nodes = {key: node for key, node in old.nodes.items() if key not in ids}
     nodes[name] = Node(name, f"{name}_type", 1, params)
