@@ -36,6 +36,9 @@ _DEVICES = ("auto", "cuda", "mps", "cpu")
 
 def main(argv: list[str]) -> int:
     """Carry out a sub-command and return the exit code; sentences go to stderr, never a traceback."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="surrogateescape")  # names of files that are no text pass unharmed
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as leaving:

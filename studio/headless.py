@@ -14,6 +14,7 @@ from studio.types import Json
 from studio.worker.client import STUCK_AFTER_S, EngineClient
 from studio.worker.protocol import (
     CancelRun,
+    EngineReady,
     EngineState,
     PlanReply,
     PlanRequest,
@@ -177,11 +178,15 @@ class Headless:
                 self._bar.show(message.node)
             case Progress():
                 self._bar.show(message.node, message.done, message.total)
-            case EngineState(state="restarting"):
-                self._bar.clear()
-                sys.stderr.write(f"{message.sentence}\n")
+            case EngineState(state="restarting") | EngineReady():
+                self._say(message.sentence)
             case _:
                 pass
+
+    def _say(self, sentence: str) -> None:
+        if sentence:
+            self._bar.clear()
+            sys.stderr.write(f"{sentence}\n")
 
     def _await_end(self, outcome: Outcome) -> None:
         """Wait until a cancelled run has ended, or has been given up."""

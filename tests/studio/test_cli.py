@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from studio import cli, headless, paths
+from studio.errors import StudioError
 from studio.headless import Bar, Outcome
 from studio.worker.client import EngineClient
+from studio.worker.protocol import EngineReady, EngineState
 from tests import toys
 from tests.toys import chain, is_alive
 
@@ -331,6 +333,22 @@ class Terminal:
         pass
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_file_name_that_is_no_text_is_printed_as_it_is(tmp_path: Path) -> None:
+    workflow: Any = chain("constant", "slow", "write")
+    file = write(tmp_path, workflow)
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    ran = subprocess.run(
+        [sys.executable, "-m", "studio.cli", "run", file, "--out", out],
+        capture_output=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == os.fsencode(out / "toy.bin")
+    assert (out / "toy.bin").exists()
+
+
 def test_progress_is_drawn_in_place_on_a_terminal_and_nowhere_else() -> None:
     for is_terminal in (True, False):
         stream: Any = Terminal(is_terminal=is_terminal)
@@ -341,6 +359,16 @@ def test_progress_is_drawn_in_place_on_a_terminal_and_nowhere_else() -> None:
         assert ("10/20" in stream.text) is is_terminal
         assert "\n" not in stream.text
     assert stream.text == ""
+
+
+def test_what_the_engine_says_of_itself_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    engine, outcome = headless.Headless(), Outcome()
+    engine._take(EngineReady("cpu", "float32", "a CPU", sentence="There is no device “cuda” here."), outcome)
+    engine._take(EngineReady("cpu", "float32", "a CPU"), outcome)
+    engine._take(EngineState("restarting", "It was restarted."), outcome)
+    with pytest.raises(StudioError, match="stays down"):
+        engine._take(EngineState("stopped", "It stays down."), outcome)
+    assert capsys.readouterr().err == "There is no device “cuda” here.\nIt was restarted.\n"
 
 
 def test_an_outcome_without_an_end_is_a_failed_one() -> None:
