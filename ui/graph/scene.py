@@ -139,8 +139,9 @@ class GraphScene(QGraphicsScene):
         self._marks.selected = wanted
         for node in changed:
             self._mark(node)
-            for target in self.wiring.touching(node):
-                self._colour(target)
+        for target in {wire for node in changed for wire in self.wiring.touching(node)}:
+            ends = (target.node, self.wiring.sources[target].node)
+            self.wires[target].set_strong(any(node in wanted for node in ends))
         self.selection_changed.emit(self.selected)
 
     @property

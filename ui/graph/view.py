@@ -8,6 +8,7 @@ from PySide6.QtGui import (
     QFocusEvent,
     QGuiApplication,
     QHelpEvent,
+    QInputDevice,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -289,8 +290,11 @@ class GraphView(QGraphicsView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         at = event.position().toPoint()
-        if not event.pixelDelta().isNull() and not event.modifiers():
-            self.pan(event.pixelDelta())  # two fingers on a trackpad
+        fingers = event.phase() != Qt.ScrollPhase.NoScrollPhase or (
+            event.device().type() == QInputDevice.DeviceType.TouchPad
+        )
+        if fingers and not event.pixelDelta().isNull() and not event.modifiers():
+            self.pan(event.pixelDelta())
         elif event.angleDelta().y():
             self.zoom_by(1.0015 ** event.angleDelta().y(), at)
         event.accept()

@@ -53,6 +53,10 @@ class WireItem(QGraphicsItem):
             self.colour, self.dim, self.strong = colour, dim, strong
             self.update()
 
+    def set_strong(self, strong: bool) -> None:
+        """Draw it as one of a selected node's."""
+        self.set_look(self.colour, dim=self.dim, strong=strong)
+
     def set_hovered(self, hovered: bool) -> None:
         """Draw it as the one under the mouse."""
         if hovered != self.hovered:

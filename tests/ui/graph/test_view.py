@@ -595,3 +595,26 @@ def test_the_view_goes_along_with_a_drag_to_its_edge(desk: Desk) -> None:
     assert desk.view.mapToScene(QPoint(0, 0)).x() > corner.x()
     desk.release(QPoint(desk.view.viewport().width() + 40, 300))
     assert desk.history == ["Move Mask"]
+
+
+def test_two_fingers_pan_and_with_ctrl_zoom(desk: Desk) -> None:
+    def scroll(keys: Qt.KeyboardModifier) -> None:
+        at = QPointF(300, 300)
+        event = QWheelEvent(
+            at,
+            at,
+            QPoint(0, -30),
+            QPoint(0, -60),
+            Qt.MouseButton.NoButton,
+            keys,
+            Qt.ScrollPhase.ScrollUpdate,
+            False,
+        )
+        QApplication.sendEvent(desk.view.viewport(), event)
+
+    before = desk.view.mapToScene(QPoint(0, 0))
+    scroll(Qt.KeyboardModifier.NoModifier)
+    assert desk.view.mapToScene(QPoint(0, 0)) == before + QPointF(0, 30)
+    assert desk.view.zoom == 1.0
+    scroll(CTRL)
+    assert desk.view.zoom < 1.0
