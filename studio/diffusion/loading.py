@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +18,33 @@ from studio.errors import NodeError
 from studio.models.header import read_header
 
 _LOOK_BYTES = 64 * 2**20
+_LOOK_S = 0.05
+
+
+def imported(module: str, check: Check) -> Any:
+    """Import a module that takes seconds, on a thread of its own, so that waiting for it can be cancelled.
+
+    Args:
+        module: Its full name.
+        check: Called twenty times a second; may raise, and leaves the import to finish by itself.
+    """
+    found: list[Any] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(importlib.import_module(module))
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name=f"import {module}", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_LOOK_S)
+        check()
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def fill(

@@ -79,14 +79,14 @@ class UNet:
 
     def __init__(self, path: Path, place: Place, check: Check) -> None:
         import torch
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
         from studio.diffusion import loading
 
         self.check = check
+        library = loading.imported("diffusers.models.unets.unet_2d_condition", check)
         settings = dict(loading.config(path / "unet/config.json"))
         with torch.device("meta"):
-            network: Any = cast("Any", UNet2DConditionModel).from_config(settings)
+            network: Any = library.UNet2DConditionModel.from_config(settings)
         loading.fill(network, loading.files_of(path / "unet"), place, check)
         loading.stop_inside(network, _UNET_BLOCKS, lambda: self.check())
         self._network = network
@@ -148,14 +148,14 @@ class Clip:
 
     def __init__(self, path: Path, place: Place, check: Check) -> None:
         import torch
-        from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
         from studio.diffusion import loading
 
         self.check = check
-        settings: Any = CLIPTextConfig(**loading.config(path / "text_encoder/config.json"))
+        library = loading.imported("transformers.models.clip", check)
+        settings: Any = library.CLIPTextConfig(**loading.config(path / "text_encoder/config.json"))
         with torch.device("meta"):
-            network: Any = CLIPTextModel(settings)
+            network: Any = library.CLIPTextModel(settings)
         loading.fill(network, loading.files_of(path / "text_encoder"), place, check)
         positions = torch.arange(settings.max_position_embeddings, device=place.device)
         network.embeddings.position_ids = positions[None]
@@ -163,9 +163,7 @@ class Clip:
         self._network = network
         self.nbytes = loading.nbytes(network)
         try:
-            tokenizer: Any = cast("Any", CLIPTokenizer).from_pretrained(
-                path / "tokenizer", local_files_only=True
-            )
+            tokenizer: Any = library.CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
         except (OSError, ValueError) as error:
             raise NodeError(
                 f"The tokenizer in {path} cannot be read: {error}.", "Download the model again."
@@ -193,14 +191,14 @@ class Kl:
 
     def __init__(self, path: Path, place: Place, check: Check) -> None:
         import torch
-        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         from studio.diffusion import loading
 
         self.check = check
+        library = loading.imported("diffusers.models.autoencoders.autoencoder_kl", check)
         settings = dict(loading.config(path / "vae/config.json"))
         with torch.device("meta"):
-            network: Any = cast("Any", AutoencoderKL).from_config(settings)
+            network: Any = library.AutoencoderKL.from_config(settings)
         loading.fill(network, loading.files_of(path / "vae"), place, check)
         loading.stop_inside(network, _VAE_BLOCKS, lambda: self.check())
         self._network = network
