@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QGuiApplication, QImage, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from ui.icons import icon
@@ -27,6 +27,7 @@ class PicturePanel(QWidget):
         super().__init__(parent)
         self.shot: Shot | None = None
         self._full = QImage()
+        self._words = ""
         self.previewing = False
         self.view = PictureView(self)
         self.view.empty_text = EMPTY
@@ -116,8 +117,17 @@ class PicturePanel(QWidget):
             QGuiApplication.clipboard().setImage(self._full)
 
     def _caption(self, words: str) -> None:
-        self.caption.setText(words)
+        self._words = words
+        self._elide()
         self.zoom.setVisible(bool(words) and not self.previewing)
+
+    def _elide(self) -> None:
+        room, mode = self.caption.width(), Qt.TextElideMode.ElideMiddle
+        self.caption.setText(self.caption.fontMetrics().elidedText(self._words, mode, room))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
 
     def _enable(self) -> None:
         there = self.shot is not None and not self._full.isNull() and not self.previewing

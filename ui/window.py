@@ -34,6 +34,7 @@ from ui.running import Running
 from ui.runs import Run, Runs
 from ui.session import Session
 from ui.statusbar import StatusBar
+from ui.upgrades import Upgrades
 
 STARTER = "text_to_image.json"
 
@@ -56,6 +57,7 @@ class Window(QMainWindow):
         self.setCentralWidget(self.documents)
         self.running = Running(self.runs, lambda: self.documents.page, self)
         self.follower = Follower(self.engine, self.runs, self.documents.page_of, self)
+        self.upgrades = Upgrades(self.engine, self.documents.page_of, self)
         self.undo = QUndoGroup(self)
         self.actions_ = Actions(self, self.undo)
         self.bar = StatusBar(settings.get("device", "auto"), self)
@@ -164,7 +166,7 @@ class Window(QMainWindow):
         bar.restart_wanted.connect(engine.restart)
         bar.stop_wanted.connect(engine.stop)
         bar.problems_wanted.connect(lambda: self._raise("problems"))
-        for speaker in (follower, self.gallery, self.documents, self.keeper):
+        for speaker in (follower, self.gallery, self.documents, self.keeper, self.upgrades):
             speaker.said.connect(lambda words, bad: bar.say(words, bad=bad))
         follower.previewed.connect(self._preview)
         follower.pictured.connect(self.gallery.add)
@@ -210,6 +212,7 @@ class Window(QMainWindow):
         page.levels.selection_changed.connect(lambda: self._show_selection(page))
         page.status.node_changed.connect(lambda address: self._show_status(page, address))
         page.problems_changed.connect(lambda: self._show_problems(page))
+        self.upgrades.ask(page)
         page.edited.connect(lambda edit: page is self.documents.page and self.running.changed(edit))
 
     def _page_closed(self, page: Page) -> None:
@@ -337,6 +340,8 @@ class Window(QMainWindow):
 
     def _catalogue_changed(self, catalogue: Catalogue) -> None:
         self.documents.set_catalogue(catalogue)
+        for page in self.documents.pages():
+            self.upgrades.ask(page)
         self.inspector.set_catalogue(catalogue)
 
     def _choose_device(self, device: str) -> None:

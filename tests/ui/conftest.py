@@ -13,6 +13,7 @@ from shiboken6 import isValid
 
 from studio.document import Content
 from studio.files import workflow
+from studio.registry import Registry
 from studio.settings import Settings
 from studio.worker.inline import InlineEngine
 from tests import toys
@@ -47,8 +48,11 @@ def open_window(qtbot: QtBot) -> Iterator[OpenWindow]:
     """Open a window with a document, as the application does; all are closed after the test."""
     opened: list[Window] = []
 
-    def make(document: Content | None = None, file: Path | None = None) -> Window:
-        window = Window(partial(InlineEngine, registry=toys.registry()), Settings(), Session())
+    def make(
+        document: Content | None = None, file: Path | None = None, registry: Registry | None = None
+    ) -> Window:
+        client = partial(InlineEngine, registry=registry or toys.registry())
+        window = Window(client, Settings(), Session())
         opened.append(window)
         window.resize(1200, 800)
         window.show()
