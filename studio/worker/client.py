@@ -146,23 +146,29 @@ class EngineClient:
         self._announcer.put(EngineState(state, sentence))
 
     def _supervise(self) -> None:
-        while True:
-            with self._changed:
-                while not self._wanted and not self._closing:
-                    self._changed.wait()
-                if self._closing:
-                    return
-                try:
-                    process = self._process = EngineProcess(self._cache_dir)
-                except OSError as error:
+        while self._wait_until_wanted():
+            try:
+                process = EngineProcess(self._cache_dir)
+            except OSError as error:
+                with self._changed:
                     self._wanted = False
-                    self._say("stopped", f"The engine could not be started: {error}.")
-                    continue
-                self._say("starting")
+                self._say("stopped", f"The engine could not be started: {error}.")
+                continue
+            with self._changed:
+                self._process = process
+                if self._closing:
+                    process.kill()
+            self._say("starting")
             fault = self._serve(process)
             code = process.reap()
             with self._changed:
                 self._mourn(fault, code, process.log)
+
+    def _wait_until_wanted(self) -> bool:
+        with self._changed:
+            while not self._wanted and not self._closing:
+                self._changed.wait()
+            return not self._closing
 
     def _serve(self, process: EngineProcess) -> str:
         """Pass on what the worker says until it is gone; return what is wrong with it, if it said so."""

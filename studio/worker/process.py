@@ -80,10 +80,15 @@ class EngineProcess:
         environment = {**os.environ, KEY_VARIABLE: self._authkey.hex()}
         # -P: a folder named “studio” where the application happens to be started is not our package.
         command = [sys.executable, "-P", "-m", "studio.worker", text, str(cache_dir)]
-        with self.log.open("wb") as log:
-            self._popen = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        try:
+            with self.log.open("wb") as log:
+                self._popen = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
+        except OSError:
+            self._listener.close()
+            self._folder.cleanup()
+            raise
         self._watch = threading.Thread(target=self._wake_accept, name="engine watch", daemon=True)
         self._watch.start()
 

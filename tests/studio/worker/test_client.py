@@ -220,6 +220,17 @@ def test_closing_while_the_worker_starts_leaves_nothing(heard: Listener) -> None
     assert not is_alive(pid)
 
 
+def test_an_engine_that_cannot_be_started_is_told(heard: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = EngineClient(heard)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        engine.start()
+        assert "could not be started" in heard.wait_for(EngineState, state="stopped").sentence
+    engine.restart()
+    heard.wait_for(Hello)
+    engine.close()
+
+
 EDITOR = """
 import sys, time
 from studio.events import Progress
