@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.diffusion.device import Place, choose
+from studio.errors import NodeError
+from studio.models.identity import combined
 
 if TYPE_CHECKING:
     from studio.context import Context
+    from studio.diffusion.api import Family
     from studio.types import Recipe
 
 _SHARE = 0.6
@@ -36,7 +38,7 @@ class WeightsStore:
         os.environ["TRANSFORMERS_OFFLINE"] = "1"
         self.place: Place = choose(device)
         self.budget_bytes = budget_bytes if budget_bytes is not None else _budget_bytes(self.place)
-        self._held: OrderedDict[str, Any] = OrderedDict()
+        self._held: dict[str, Any] = {}  # the least recently used first
         self._sizes: dict[str, int] = {}
         self._ready = False
 
@@ -51,8 +53,8 @@ class WeightsStore:
 
     @property
     def held(self) -> tuple[Any, ...]:
-        """The networks that are loaded now."""
-        return tuple(self._held.values())
+        """The networks that are loaded now, the one used last first; for looking at, from any thread."""
+        return tuple(self._held.values())[::-1]
 
     @contextmanager
     def use(self, ctx: Context, recipe: Recipe) -> Generator[Any]:
@@ -79,16 +81,17 @@ class WeightsStore:
         # Where a file lies is no part of what it is: the same weights elsewhere are shared.
         name = repr(replace(recipe, path=""))
         if name in self._held:
-            self._held.move_to_end(name)
+            self._held[name] = self._held.pop(name)
             return self._held[name]
         self._prepare()
         expected = _bytes_of(recipe)
         while self._held and self.held_bytes + expected > self.budget_bytes:
-            oldest, _ = self._held.popitem(last=False)
-            del self._sizes[oldest]
+            oldest = next(iter(self._held))
+            del self._held[oldest], self._sizes[oldest]
             self._release()
-        family = ctx.extension("family", recipe.family)
-        network = family.load(recipe, self.place, ctx.check)
+        family: Family = ctx.extension("family", recipe.family)
+        _check_unchanged(family, recipe)
+        network: Any = family.load(recipe, self.place, ctx.check)
         for patch in recipe.patches:
             ctx.extension("patch", patch.name)(network, patch)
         self._held[name] = network
@@ -114,6 +117,17 @@ class WeightsStore:
 
 def _never() -> None:
     """Nobody waits for a network that is not lent."""
+
+
+def _check_unchanged(family: Family, recipe: Recipe) -> None:
+    """See that what lies there is still what the recipe, and every key made of it, stands for."""
+    place = Path(recipe.path)
+    parts = family.recognise(place)
+    if parts is None or combined(place, parts[recipe.part]) != recipe.identity:
+        raise NodeError(
+            f"The model at {place} has gone, or is another than when this run began.",
+            "Run again, or choose where the model is now.",
+        )
 
 
 def _bytes_of(recipe: Recipe) -> int:

@@ -221,3 +221,32 @@ def test_model_that_lost_a_tensor_says_so(tmp_path: Path) -> None:
     missing = r"1 tensors are missing, decoder\.conv_in\.bias"
     with pytest.raises(NodeError, match=missing), fresh.use(context(using=fresh), recipe):
         pass
+
+
+def test_model_that_changed_since_it_was_named_is_not_taken_for_it(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "model")
+    recipe = load_checkpoint(context(), path=str(folder)).vae.recipe
+    settings = folder / "vae" / "config.json"
+    settings.write_text(settings.read_text().replace("0.3", "0.4"))
+    fresh = store()
+    with pytest.raises(NodeError, match="is another than when"), fresh.use(context(using=fresh), recipe):
+        pass
+    with (
+        pytest.raises(NodeError, match="has gone"),
+        fresh.use(context(using=fresh), replace(recipe, path=str(tmp_path / "nowhere"))),
+    ):
+        pass
+
+
+def test_half_the_bits_give_nearly_the_same_latent(
+    parts: Checkpoint, prompts: Prompts, canvas: Latent
+) -> None:
+    half = store()
+    half.place = replace(half.place, dtype="bfloat16")
+    whole = replace(SETTINGS, solver="euler", steps=4)
+    made = [
+        sample(context(using=using), parts.model, *prompts, canvas, whole).samples for using in (None, half)
+    ]
+    assert made[1].dtype == torch.float32
+    assert not torch.equal(made[0], made[1])
+    assert float((made[0] - made[1]).abs().mean()) < 0.05 * float(made[0].std())
