@@ -60,7 +60,7 @@ def test_a_call_names_its_ingredients_and_from_whom_they_come() -> None:
     told = call.ingredients()
     assert list(call.refs()) == [A, B, C]
     assert told["knobs"] == {"more": 1}
-    assert told["inputs"]["left"][1] == "m"  # type: ignore[index,call-overload]
+    assert told["inputs"]["left"][1] == "m"
     assert told["numerics"] == "cpu"
     other = Call("key", flat, {"more": 1}, {"left": B, "right": (B, C)}, {}, "cpu").ingredients()
-    assert other["inputs"]["left"] != told["inputs"]["left"]  # type: ignore[index,call-overload]
+    assert other["inputs"]["left"] != told["inputs"]["left"]

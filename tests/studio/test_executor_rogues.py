@@ -363,7 +363,7 @@ def test_outputs_of_an_older_kind_are_computed_again(bench: Bench) -> None:
 
 def keys_of(bench: Bench, document: Content) -> list[str]:
     last = bench.executor._last.of(document.id)
-    return [str(key) for node in last.values() if isinstance(node, dict) for key in node["keys"]]  # type: ignore[union-attr]
+    return [str(key) for node in last.values() if isinstance(node, dict) for key in node["keys"]]
 
 
 def test_two_executors_share_a_folder_at_the_same_time(tmp_path: Path) -> None:

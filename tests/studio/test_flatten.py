@@ -306,11 +306,11 @@ def keys_by_place(document: Content, store: Store) -> dict[str, list[str]]:
         make(self, *rest)
 
     executor = Executor(rogues.REGISTRY, store, emit=lambda _: None)
-    Planning.__init__ = watched  # type: ignore[method-assign]
+    Planning.__init__ = watched
     try:
         executor.run(Request("run", document, output_dir=Path("/nowhere")), threading.Event())
     finally:
-        Planning.__init__ = make  # type: ignore[method-assign]
+        Planning.__init__ = make
         executor.close()
     for address, plan in planned[0].nodes.items():
         keys[address.rpartition("/")[2]] = [call.key for call in plan.calls]

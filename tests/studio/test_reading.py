@@ -101,7 +101,7 @@ def test_a_knob_handed_on_through_thousands_of_definitions_is_found(deepest_firs
     read = Reading(document, CATALOGUE)
     order = [4, 6, 2999] if deepest_first else [2999, 6, 4]
     found = {index: read.spec(Node("x", f"d{index}")) for index in order}
-    assert [found[index].knobs[0].default for index in (4, 6, 2999)] == [7, 8, 8]  # type: ignore[union-attr]
+    assert [found[index].knobs[0].default for index in (4, 6, 2999)] == [7, 8, 8]
 
 
 def test_a_definition_that_shows_its_own_knob_shows_none() -> None:
