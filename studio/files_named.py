@@ -19,7 +19,7 @@ ROOT_DIR = Path(__file__).resolve().parent.parent
 _CHUNK_BYTES = 1 << 20
 _SETTLED_NS = 2 * 10**9
 """A file written later than this may be written again without its time moving: it is not remembered."""
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 def resolve(name: str, base_dir: Path | None) -> Path:
@@ -85,7 +85,7 @@ class FileDigests:
 
     def _file(self, path: Path, cancelled: Callable[[], bool]) -> str:
         status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         with self._lock:
             known = self._known.get(str(path))
         if known and known[0] == stamp:
