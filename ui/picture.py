@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QImage, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
+from ui.elided import ElidedLabel
 from ui.icons import icon
 from ui.results import Shot
 from ui.theme import DARK, METRICS
@@ -27,13 +28,10 @@ class PicturePanel(QWidget):
         super().__init__(parent)
         self.shot: Shot | None = None
         self._full = QImage()
-        self._words = ""
         self.previewing = False
         self.view = PictureView(self)
         self.view.empty_text = EMPTY
-        self.caption = QLabel(self)
-        self.caption.setStyleSheet(f"color: {DARK.muted}")
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption = ElidedLabel(self, Qt.TextElideMode.ElideMiddle)
         self.zoom = QLabel(self)
         self.zoom.setStyleSheet(f"color: {DARK.muted}")
         self.view.zoomed.connect(lambda scale: self.zoom.setText(f"{scale:.0%}"))
@@ -117,17 +115,8 @@ class PicturePanel(QWidget):
             QGuiApplication.clipboard().setImage(self._full)
 
     def _caption(self, words: str) -> None:
-        self._words = words
-        self._elide()
+        self.caption.setText(words)
         self.zoom.setVisible(bool(words) and not self.previewing)
-
-    def _elide(self) -> None:
-        room, mode = self.caption.width(), Qt.TextElideMode.ElideMiddle
-        self.caption.setText(self.caption.fontMetrics().elidedText(self._words, mode, room))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._elide()
 
     def _enable(self) -> None:
         there = self.shot is not None and not self._full.isNull() and not self.previewing

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QStatusBar, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QMenu, QPushButton, QStatusBar, QToolButton, QWidget
 
 from studio.worker.protocol import EngineReady, EngineState, Memory
+from ui.elided import ElidedLabel
 from ui.icons import icon
 from ui.theme import DARK
 
@@ -33,8 +34,7 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self.setSizeGripEnabled(False)
         self.state = EngineState("starting")
-        self.sentence = QLabel(self)
-        self.sentence.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.sentence = ElidedLabel(self)
         self.remedy = QPushButton(self)
         self.remedy.setFlat(True)
         self.remedy.clicked.connect(self._act)
@@ -44,6 +44,7 @@ class StatusBar(QStatusBar):
         self.problems.setToolTip("Show the problems")
         self.problems.clicked.connect(self.problems_wanted)
         self.light = QLabel(self)
+        self.light.setContentsMargins(4, 0, 10, 0)
         self.memory = QLabel(self)
         self.device = QToolButton(self)
         self.device.setAutoRaise(True)
@@ -83,7 +84,7 @@ class StatusBar(QStatusBar):
         """Show a sentence until the next one."""
         self.sentence.setText(sentence)
         self.sentence.setToolTip(sentence)
-        self.sentence.setStyleSheet(f"color: {DARK.bad if bad else DARK.muted}; padding-left: 10px")
+        self.sentence.set_ink(DARK.bad if bad else DARK.muted)
 
     def show_device(self, ready: EngineReady | None) -> None:
         """Say which device and number format the engine uses."""
