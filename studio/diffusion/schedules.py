@@ -222,9 +222,8 @@ def denoised_part(
         denoise: Part of the noise, above 0 and at most 1.
         drop_last: Ask for one step more, and leave out the last sigma above zero.
     """
-    wanted = steps + 1 if drop_last else steps
-    total = wanted if denoise > 0.9999 else int(wanted / denoise)
-    sigmas = schedule(sampling, total)
+    total = steps if denoise > 0.9999 else int(steps / denoise)
+    sigmas = schedule(sampling, total + 1 if drop_last else total)
     if drop_last:
         sigmas = Sigmas((*sigmas[:-2], sigmas[-1]), flow=sigmas.flow)
     return sigmas if denoise > 0.9999 else sigmas.part(max(0, len(sigmas) - (steps + 1)))

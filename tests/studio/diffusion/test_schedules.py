@@ -41,6 +41,9 @@ def test_dropping_the_last_sigma_keeps_the_count_of_steps() -> None:
     part = denoised_part(schedules.normal, SD, 6, 1.0, drop_last=True)
     longer = schedules.normal(SD, 7)
     assert part == (*longer[:-2], 0.0)
+    half = denoised_part(schedules.normal, SD, 6, 0.5, drop_last=True)
+    longer = schedules.normal(SD, 13)
+    assert half == (*longer[6:-2], 0.0)
 
 
 def test_timestep_is_that_of_the_nearest_sigma() -> None:
