@@ -17,7 +17,7 @@ from studio.registry import Registry, core_wires
 from studio.types import Json
 
 FOLDER = Path(__file__).parent / "data" / "toys"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 def registry() -> Registry:

@@ -16,6 +16,7 @@ import pytest
 
 from studio import paths
 from studio.events import NodeChanged, NodeFailed, Progress, Result, RunFinished, RunStarted, Saved
+from studio.files import workflow
 from studio.worker import client as client_module
 from studio.worker import process as process_module
 from studio.worker.client import EngineClient
@@ -148,6 +149,27 @@ def test_a_worker_that_dies_in_a_step_is_told_replaced_and_goes_on_from_the_disk
     assert finish(heard, "again").state == "done"
     assert heard.wait_for(RunStarted, run="again").states["slow"] == "cached"
     assert not [event for event in heard.of("again") if isinstance(event, Progress) and event.node == "slow"]
+
+
+def test_a_sampler_killed_in_a_step_goes_on_from_the_last_step_stored(
+    engine: EngineClient, heard: Listener
+) -> None:
+    template = paths.assets_dir() / "templates" / "text_to_image.json"
+    request: Any = workflow.to_json(workflow.load(template).content)
+    nodes = request["graphs"][""]["nodes"]
+    nodes["k_sampler"]["params"]["steps"] = 8
+    nodes["empty_latent"]["params"].update(width=64, height=64)
+    engine.send(RunRequest("killed", request, ("k_sampler",)))
+    reached = heard.wait(lambda message: isinstance(message, Progress) and message.done >= 3).done
+    os.kill(heard.wait_for(Hello).pid, signal.SIGKILL)
+    assert heard.wait_for(NodeFailed).node == "k_sampler"
+    engine.send(RunRequest("again", request, ("k_sampler",)))
+    assert finish(heard, "again").state == "done"
+    steps = [event.done for event in heard.of("again") if isinstance(event, Progress)]
+    assert steps[-1] == 8
+    # The very last steps may not have reached the disk, and the first report is of nothing done yet.
+    assert min(step for step in steps if step) >= reached - 2
+    assert 1 not in steps
 
 
 def test_three_deaths_in_a_minute_end_the_restarting_until_it_is_asked_for(
