@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from string import Template
 
 from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
@@ -134,69 +135,72 @@ def _palette(c: Colours) -> QPalette:
 
 def style_sheet(c: Colours) -> str:
     """The style sheet of panels, menus and fields."""
-    return f"""
-QToolTip {{ background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; padding: 5px 7px; }}
-QMainWindow, QDialog {{ background: {c.panel}; }}
-QMainWindow::separator {{ background: {c.outline}; width: 4px; height: 4px; }}
-QMainWindow::separator:hover {{ background: {c.accent_ground}; }}
-QDockWidget {{ color: {c.muted}; font-weight: 600; }}
-QDockWidget::title {{ background: {c.panel}; padding: 7px 10px; border-bottom: 1px solid {c.outline}; }}
-QMenuBar {{ background: {c.panel}; padding: 2px 4px; }}
-QMenuBar::item {{ padding: 5px 9px; border-radius: 4px; }}
-QMenuBar::item:selected {{ background: {c.hover}; }}
-QMenu {{ background: {c.raised}; border: 1px solid {c.border}; padding: 5px; }}
-QMenu::item {{ padding: 6px 26px 6px 22px; border-radius: 4px; }}
-QMenu::item:selected {{ background: {c.accent_ground}; }}
-QMenu::item:disabled {{ color: {c.disabled}; }}
-QMenu::separator {{ height: 1px; background: {c.border}; margin: 5px 8px; }}
-QToolBar {{ background: {c.panel}; border: none; border-bottom: 1px solid {c.outline}; spacing: 4px;
-    padding: 5px 8px; }}
-QToolBar::separator {{ background: {c.border}; width: 1px; margin: 4px 5px; }}
-QToolButton {{ padding: 5px 8px; border-radius: 5px; border: 1px solid transparent; }}
-QToolButton:hover {{ background: {c.hover}; }}
-QToolButton:pressed, QToolButton:checked {{ background: {c.accent_ground}; }}
-QToolButton:focus {{ border-color: {c.focus}; }}
-QPushButton {{ background: {c.raised}; border: 1px solid {c.border}; border-radius: 5px;
-    padding: 6px 14px; }}
-QPushButton:hover {{ background: {c.hover}; }}
-QPushButton:pressed {{ background: {c.accent_ground}; }}
-QPushButton:focus {{ border-color: {c.focus}; }}
-QPushButton:disabled {{ color: {c.disabled}; background: {c.panel}; }}
-QPushButton[primary="true"] {{ background: {c.accent}; color: {c.on_accent}; border-color: {c.accent};
-    font-weight: 600; }}
-QPushButton[primary="true"]:hover {{ background: {c.focus}; }}
-QPushButton[primary="true"]:disabled {{ background: {c.raised}; color: {c.disabled};
-    border-color: {c.border}; }}
-QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {{ background: {c.field}; color: {c.text};
-    border: 1px solid {c.border}; border-radius: 4px; padding: 4px 7px;
-    selection-background-color: {c.accent_ground}; selection-color: {c.text}; }}
-QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {{
-    border-color: {c.focus}; }}
-QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {{ color: {c.disabled}; }}
-QComboBox QAbstractItemView {{ background: {c.raised}; border: 1px solid {c.border};
-    selection-background-color: {c.accent_ground}; outline: none; }}
-QListView, QTreeView, QTableView {{ background: {c.field}; border: 1px solid {c.border};
-    border-radius: 4px; outline: none; }}
-QListView::item, QTreeView::item {{ padding: 4px 6px; border-radius: 3px; }}
-QListView::item:hover, QTreeView::item:hover {{ background: {c.hover}; }}
-QListView::item:selected, QTreeView::item:selected {{ background: {c.accent_ground}; color: {c.text}; }}
-QHeaderView::section {{ background: {c.panel}; color: {c.muted}; border: none; padding: 5px 8px; }}
-QStatusBar {{ background: {c.panel}; color: {c.muted}; border-top: 1px solid {c.outline}; }}
-QStatusBar::item {{ border: none; }}
-QScrollArea {{ border: none; }}
-QTabBar::tab {{ background: {c.panel}; color: {c.muted}; padding: 7px 14px; border: none;
-    border-bottom: 2px solid transparent; }}
-QTabBar::tab:selected {{ color: {c.text}; border-bottom-color: {c.accent}; }}
-QTabBar::tab:hover {{ color: {c.text}; background: {c.hover}; }}
-QSplitter::handle {{ background: {c.outline}; }}
-QProgressBar {{ background: {c.field}; border: 1px solid {c.border}; border-radius: 4px;
-    text-align: center; }}
-QProgressBar::chunk {{ background: {c.accent_ground}; border-radius: 3px; }}
-QScrollBar:vertical {{ background: transparent; width: 11px; margin: 0; }}
-QScrollBar:horizontal {{ background: transparent; height: 11px; margin: 0; }}
-QScrollBar::handle {{ background: {c.border}; border-radius: 4px; margin: 2px; min-width: 28px;
-    min-height: 28px; }}
-QScrollBar::handle:hover {{ background: {c.disabled}; }}
-QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
-QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+    return Template(_SHEET).substitute(asdict(c))
+
+
+_SHEET = """
+QToolTip { background: $raised; color: $text; border: 1px solid $border; padding: 5px 7px; }
+QMainWindow, QDialog { background: $panel; }
+QMainWindow::separator { background: $outline; width: 4px; height: 4px; }
+QMainWindow::separator:hover { background: $accent_ground; }
+QDockWidget { color: $muted; font-weight: 600; }
+QDockWidget::title { background: $panel; padding: 7px 10px; border-bottom: 1px solid $outline; }
+QMenuBar { background: $panel; padding: 2px 4px; }
+QMenuBar::item { padding: 5px 9px; border-radius: 4px; }
+QMenuBar::item:selected { background: $hover; }
+QMenu { background: $raised; border: 1px solid $border; padding: 5px; }
+QMenu::item { padding: 6px 26px 6px 22px; border-radius: 4px; }
+QMenu::item:selected { background: $accent_ground; }
+QMenu::item:disabled { color: $disabled; }
+QMenu::separator { height: 1px; background: $border; margin: 5px 8px; }
+QToolBar { background: $panel; border: none; border-bottom: 1px solid $outline; spacing: 4px;
+    padding: 5px 8px; }
+QToolBar::separator { background: $border; width: 1px; margin: 4px 5px; }
+QToolButton { padding: 5px 8px; border-radius: 5px; border: 1px solid transparent; }
+QToolButton:hover { background: $hover; }
+QToolButton:pressed, QToolButton:checked { background: $accent_ground; }
+QToolButton:focus { border-color: $focus; }
+QPushButton { background: $raised; border: 1px solid $border; border-radius: 5px;
+    padding: 6px 14px; }
+QPushButton:hover { background: $hover; }
+QPushButton:pressed { background: $accent_ground; }
+QPushButton:focus { border-color: $focus; }
+QPushButton:disabled { color: $disabled; background: $panel; }
+QPushButton[primary="true"] { background: $accent; color: $on_accent; border-color: $accent;
+    font-weight: 600; }
+QPushButton[primary="true"]:hover { background: $focus; }
+QPushButton[primary="true"]:disabled { background: $raised; color: $disabled;
+    border-color: $border; }
+QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox { background: $field; color: $text;
+    border: 1px solid $border; border-radius: 4px; padding: 4px 7px;
+    selection-background-color: $accent_ground; selection-color: $text; }
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
+    border-color: $focus; }
+QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: $disabled; }
+QComboBox QAbstractItemView { background: $raised; border: 1px solid $border;
+    selection-background-color: $accent_ground; outline: none; }
+QListView, QTreeView, QTableView { background: $field; border: 1px solid $border;
+    border-radius: 4px; outline: none; }
+QListView::item, QTreeView::item { padding: 4px 6px; border-radius: 3px; }
+QListView::item:hover, QTreeView::item:hover { background: $hover; }
+QListView::item:selected, QTreeView::item:selected { background: $accent_ground; color: $text; }
+QHeaderView::section { background: $panel; color: $muted; border: none; padding: 5px 8px; }
+QStatusBar { background: $panel; color: $muted; border-top: 1px solid $outline; }
+QStatusBar::item { border: none; }
+QScrollArea { border: none; }
+QTabBar::tab { background: $panel; color: $muted; padding: 7px 14px; border: none;
+    border-bottom: 2px solid transparent; }
+QTabBar::tab:selected { color: $text; border-bottom-color: $accent; }
+QTabBar::tab:hover { color: $text; background: $hover; }
+QSplitter::handle { background: $outline; }
+QProgressBar { background: $field; border: 1px solid $border; border-radius: 4px;
+    text-align: center; }
+QProgressBar::chunk { background: $accent_ground; border-radius: 3px; }
+QScrollBar:vertical { background: transparent; width: 11px; margin: 0; }
+QScrollBar:horizontal { background: transparent; height: 11px; margin: 0; }
+QScrollBar::handle { background: $border; border-radius: 4px; margin: 2px; min-width: 28px;
+    min-height: 28px; }
+QScrollBar::handle:hover { background: $disabled; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
+QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 """

@@ -60,22 +60,29 @@ def paint_field(
     if row_kind(knob) == "text":
         _paragraph(painter, knob, value, rect, wired)
         return
-    room = rect.width() - 2 * PAD
+    _line(painter, knob, value, rect, wired=wired, drawn_anew=drawn_anew)
+
+
+def _line(
+    painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF, *, wired: bool, drawn_anew: bool
+) -> None:
+    """Name at the left, value at the right."""
+    room, middle = rect.width() - 2 * PAD, rect.center().y()
     if knob.kind == "bool" and not wired:
         _switch(painter, value is True, rect)
         _label(painter, knob, rect, room - 34, wired)
         return
     right = rect.right() - PAD
     if not wired and knob.kind == "choice":
-        right = _chevron(painter, right, box.middle)
+        right = _chevron(painter, right, middle)
     elif not wired and knob.kind == "seed":
-        right = _die(painter, right, box.middle, drawn_anew)
+        right = _die(painter, right, middle, drawn_anew)
     label = _label(painter, knob, rect, room * 0.55, wired)
     room = right - rect.left() - PAD - label - 10
     shown = "wired" if wired else "new each run" if drawn_anew else text_of(knob, value)
     text, size = ink.fitted(shown, "label", max(room, 12))
     painter.setPen(ink.DISABLED if wired else ink.TEXT)
-    painter.drawStaticText(QPointF(right - size.width(), box.middle - size.height() / 2), text)
+    painter.drawStaticText(QPointF(right - size.width(), middle - size.height() / 2), text)
 
 
 def _fill(painter: QPainter, knob: KnobSpec, value: Json, rect: QRectF, fill: Fill) -> None:

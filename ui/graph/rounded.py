@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPainterPath
 
 
 def fill_rounded(
@@ -20,7 +20,11 @@ def fill_rounded(
         if below:
             painter.drawRoundedRect(rect, radius, radius)
             return
-        painter.drawRect(rect)
+        path = QPainterPath()
+        path.setFillRule(Qt.FillRule.WindingFill)
+        path.addRoundedRect(rect, radius, radius)
+        path.addRect(rect.adjusted(0, radius, 0, 0))
+        painter.drawPath(path)
         return
     foot = radius if below else 0.0
     painter.fillRect(QRectF(x, y + radius, width, height - radius - foot), colour)

@@ -40,10 +40,6 @@ class Wiring:
         """Names of the sockets of `node` at which wires start."""
         return frozenset(self.sources[target].name for target in self._out.get(node, ()))
 
-    def from_socket(self, source: Socket) -> list[Socket]:
-        """Inputs fed from `source`."""
-        return [target for target in self._out.get(source.node, ()) if self.sources[target] == source]
-
     def neighbours(self, node: str, *, upstream: bool) -> Iterable[str]:
         """Nodes that feed `node`, or that it feeds."""
         if upstream:
