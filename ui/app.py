@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -63,6 +64,8 @@ def _run_without_window(file: Path | None) -> int:
 
 
 def _open_window(file: Path | None) -> int:
+    # Imports make objects by the hundred thousand, none of them garbage; `Collector` takes over later.
+    gc.disable()
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 

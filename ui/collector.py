@@ -20,6 +20,7 @@ class Collector(QObject):
         super().__init__(parent)
         self._was_on = gc.isenabled()
         gc.disable()
+        gc.freeze()
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_EVERY_MS)
         self._timer.timeout.connect(self.look)
@@ -36,5 +37,6 @@ class Collector(QObject):
     def stop(self) -> None:
         """Give the work back."""
         self._timer.stop()
+        gc.unfreeze()
         if self._was_on:
             gc.enable()
