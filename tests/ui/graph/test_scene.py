@@ -221,3 +221,14 @@ def test_colours_and_text_out_of_files_are_taken_as_data(desk: Desk) -> None:
 def test_a_scene_of_an_empty_document_is_empty(desk: Desk) -> None:
     scene = GraphScene(Editing(), GraphStatus())
     assert scene.nodes_box().isNull()
+
+
+def test_a_node_that_has_grown_is_found_where_it_has_grown(desk: Desk) -> None:
+    box = desk.scene.nodes["soften"].box()
+    below = QPointF(box.x + box.width / 2, box.y + box.height + 60)
+    assert hits.part_at(desk.scene, below) is None
+    desk.view.grab()
+    desk.status.set_picture("soften", QImage(64, 64, QImage.Format.Format_RGB32))
+    hit = hits.part_at(desk.scene, below)
+    assert hit is not None
+    assert (hit[0].id, hit[1].kind) == ("soften", "picture")

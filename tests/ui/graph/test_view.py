@@ -618,3 +618,18 @@ def test_two_fingers_pan_and_with_ctrl_zoom(desk: Desk) -> None:
     assert desk.view.zoom == 1.0
     scroll(CTRL)
     assert desk.view.zoom < 1.0
+
+
+def test_a_wire_picked_up_and_put_back_is_seen_again(desk: Desk) -> None:
+    wire = desk.scene.wires[Socket("mix", "a")]
+    start = desk.socket("mix", "a")
+    desk.carry(start, start + QPoint(-60, 40))
+    assert not wire.isVisible()
+    desk.key(Key.Key_Escape)
+    assert wire.isVisible()
+    desk.release(start)
+    desk.carry(start, start + QPoint(-60, 40))
+    QTest.mouseMove(desk.view.viewport(), start)
+    desk.release(start)
+    assert wire.isVisible()
+    assert desk.history == []
