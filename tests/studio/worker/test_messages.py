@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import events
@@ -63,6 +63,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(), VALUES))
 def test_any_tree_of_builtins_arrives_unchanged(tree: dict[str, Any]) -> None:
     arrived = decode(encode(protocol.PlanRequest("p", tree)))
