@@ -32,7 +32,7 @@ def main() -> int:
     theme.apply(app)
     window = Window(EngineClient, Settings(), Session())
     window.show()
-    window.arrange(QSize(WIDTH, HEIGHT))
+    window.panels.arrange(QSize(WIDTH, HEIGHT))
     taken: list[str] = []
 
     def take(name: str) -> None:

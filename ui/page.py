@@ -99,7 +99,7 @@ class Page(QWidget):
     @property
     def title(self) -> str:
         """What the tab says."""
-        return self.content.title or (self.path.stem if self.path else UNTITLED)
+        return self.path.stem if self.path else self.content.title or UNTITLED
 
     @property
     def unsaved(self) -> bool:

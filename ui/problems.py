@@ -82,7 +82,8 @@ class ProblemList(QWidget):
         self._shown = shown
         self.list.clear()
         for trouble in shown:
-            where = f"{trouble.address}: " if trouble.address else ""
+            told = not trouble.address or f"“{trouble.address}”" in trouble.title
+            where = "" if told else f"{trouble.address}: "
             item = QListWidgetItem(f"{where}{trouble.title}\n{trouble.remedy}".strip())
             ink = DARK.bad if trouble.failed else DARK.warning
             item.setIcon(icon("error" if trouble.failed else "warning", ink))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QUndoGroup
-from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox, QTabWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox
 
 from studio import paths
 from studio.catalogue import Catalogue
@@ -15,21 +15,19 @@ from studio.settings import Settings
 from studio.worker.protocol import CacheRequest, SetDevice
 from ui.background import Background
 from ui.collector import Collector
-from ui.docks import SMALLEST, add_dock, as_tab, first_size, keep_geometry, restore_geometry
+from ui.docks import SMALLEST, keep_geometry
 from ui.documents import SUFFIXES, Documents
 from ui.engine import Engine, MakeClient
 from ui.follow import Follower, told
 from ui.gallery import Gallery
 from ui.graph.actions import GraphActions
-from ui.inspector.panel import Inspector
 from ui.keeper import Keeper
 from ui.menus import Actions, build_menus, build_tool_bar
 from ui.page import Page, as_new
-from ui.picture import PicturePanel
+from ui.panels import Panels
 from ui.preferences import Preferences, ask_clear
-from ui.problems import ProblemList, Trouble
-from ui.queue import QueuePanel
-from ui.results import ResultStrip, Shot
+from ui.problems import Trouble
+from ui.results import Shot
 from ui.running import Running
 from ui.runs import Run, Runs
 from ui.session import Session
@@ -68,37 +66,20 @@ class Window(QMainWindow):
         self._connect_actions()
         self._connect_documents()
         self._connect_engine()
-        self._lay_out()
+        self.panels.lay_out(session.layout())
 
     # Putting together
 
     def _make_panels(self) -> None:
-        areas = Qt.DockWidgetArea
-        self.picture = PicturePanel(self)
-        self.inspector = Inspector(self)
-        self.strip = ResultStrip(self)
-        self.problems = ProblemList(self)
-        self.queue = QueuePanel(self.runs, self)
-        self.setCorner(Qt.Corner.BottomRightCorner, areas.RightDockWidgetArea)
-        self.setTabPosition(areas.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        self.docks = {
-            "picture": add_dock(self, areas.RightDockWidgetArea, "Picture", self.picture),
-            "inspector": add_dock(self, areas.RightDockWidgetArea, "Inspector", self.inspector),
-            "results": add_dock(self, areas.BottomDockWidgetArea, "Results", self.strip),
-            "problems": add_dock(self, areas.BottomDockWidgetArea, "Problems", self.problems),
-            "runs": add_dock(self, areas.BottomDockWidgetArea, "Runs", self.queue),
-        }
-        self.tabifyDockWidget(self.docks["results"], self.docks["problems"])
-        self.tabifyDockWidget(self.docks["problems"], self.docks["runs"])
-        for name in ("results", "problems", "runs"):
-            as_tab(self.docks[name])
-        self.docks["results"].raise_()
+        self.panels = panels = Panels(self, self.runs)
+        self.picture, self.inspector, self.strip = panels.picture, panels.inspector, panels.strip
+        self.problems, self.queue = panels.problems, panels.queue
         self.count = build_tool_bar(self, self.actions_)
         build_menus(
             self,
             self.actions_,
             self._graph_actions,
-            [dock.toggleViewAction() for dock in self.docks.values()],
+            panels.toggles(),
             self._fill_recent,
             self.documents.open_template,
         )
@@ -106,19 +87,6 @@ class Window(QMainWindow):
     def _graph_actions(self) -> GraphActions | None:
         page = self.documents.page
         return page.view.graph_actions if page is not None else None
-
-    def _lay_out(self) -> None:
-        if not restore_geometry(self, self.session.layout()):
-            self.arrange(first_size(self))
-
-    def arrange(self, size: QSize) -> None:
-        """Give the window a size, and the panels their share of it."""
-        self.resize(size)
-        right, bottom = max(300, int(size.width() * 0.31)), 160
-        self.resizeDocks([self.docks["picture"]], [right], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.docks["results"]], [bottom], Qt.Orientation.Vertical)
-        heights = [int(size.height() * 0.46)] * 2
-        self.resizeDocks([self.docks["picture"], self.docks["inspector"]], heights, Qt.Orientation.Vertical)
 
     def _connect_actions(self) -> None:
         act, documents = self.actions_, self.documents
@@ -151,7 +119,7 @@ class Window(QMainWindow):
         self.documents.page_shown.connect(self._page_shown)
         self.documents.page_retitled.connect(self._retitle)
         self.problems.jump_wanted.connect(self._jump)
-        self.problems.counted.connect(self._count_problems)
+        self.problems.counted.connect(self.bar.count_problems)
         self.inspector.jump_wanted.connect(self._jump_beside)
         self.strip.graph_wanted.connect(self._open_graph_of)
         self.picture.graph_wanted.connect(self._open_graph_of)
@@ -165,7 +133,7 @@ class Window(QMainWindow):
         bar.device_chosen.connect(self._choose_device)
         bar.restart_wanted.connect(engine.restart)
         bar.stop_wanted.connect(engine.stop)
-        bar.problems_wanted.connect(lambda: self._raise("problems"))
+        bar.problems_wanted.connect(lambda: self.panels.bring_up("problems"))
         for speaker in (follower, self.gallery, self.documents, self.keeper, self.upgrades):
             speaker.said.connect(lambda words, bad: bar.say(words, bad=bad))
         follower.previewed.connect(self._preview)
@@ -258,12 +226,8 @@ class Window(QMainWindow):
             packages = self.engine.catalogue.problems
             self.problems.show_troubles(page.failures, [*page.problems, *packages])
 
-    def _count_problems(self, count: int) -> None:
-        self.bar.count_problems(count)
-        self.docks["problems"].setWindowTitle(f"Problems ({count})" if count else "Problems")
-
     def _next_problem(self) -> None:
-        self._raise("problems")
+        self.panels.bring_up("problems")
         if self.problems.troubles:
             self.problems.next()
 
@@ -326,7 +290,7 @@ class Window(QMainWindow):
         if len(page.scene.selected) == 1:
             self.inspector.set_drawn(page.drawn(page.scene.address(page.scene.selected[0])))
         if run.standing == "failed":
-            self._raise("problems")
+            self.panels.bring_up("problems")
 
     def _enable(self) -> None:
         page, act = self.documents.page, self.actions_
@@ -355,10 +319,6 @@ class Window(QMainWindow):
             self.engine.stop()
 
     # Small things
-
-    def _raise(self, name: str) -> None:
-        self.docks[name].show()
-        self.docks[name].raise_()
 
     def _show_preferences(self) -> None:
         dialog = Preferences(self.engine, self.runs.output_dir, self)
