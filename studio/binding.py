@@ -90,7 +90,9 @@ class Binding:
         if spec.instant:
             return [], self._evaluated(flat, sets, inputs)
         calls = [self._call(flat, given) for given in (sets if sets is not None else [inputs])]
-        for call in calls:
+        for index, call in enumerate(calls):
+            if spec.sink and not spec.lazy:
+                call.key = f"{call.key}#{index}"  # equal elements are written one by one
             self._owners[call.key] = flat.address
         return calls, self._outputs(spec, calls, fanned=sets is not None)
 

@@ -111,6 +111,8 @@ class Run:
         for address, plan in self._planning.nodes.items():
             if plan.standing is not Standing.KEYED or not plan.calls:
                 continue
+            if any(call.key in self._pending for call in plan.calls):
+                continue  # cancelled before it was made
             known = self._last.get(address)
             keys: list[Json] = [call.key for call in plan.calls]
             if not isinstance(known, dict) or known.get("keys") != keys:

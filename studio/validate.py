@@ -95,6 +95,8 @@ class _Checked:
         self._reading = reading
         self._name = name
         self._graph: Graph = reading.content.graphs[name]
+        # Knobs that a definition shows are checked where it is used, with the values they have there.
+        self._shown = {(knob.node, knob.knob) for knob in self._graph.interface.knobs}
         self._dead = muted | {key for key, node in self._graph.nodes.items() if node.mode == "bypass"}
         for node in self._graph.nodes.values():
             if node.id not in muted:
@@ -164,7 +166,7 @@ class _Checked:
                     name,
                 )
         for knob in spec.knobs:
-            if Socket(node.id, knob.name) not in wires:
+            if Socket(node.id, knob.name) not in wires and (node.id, knob.name) not in self._shown:
                 self._check_knob(node, knob)
 
     def _check_knob(self, node: Node, knob: KnobSpec) -> None:

@@ -395,3 +395,51 @@ def test_states_begin_with_every_node_of_the_plan(bench: Bench) -> None:
     begun = bench.events[0]
     assert isinstance(begun, RunStarted)
     assert set(begun.states) == {"a", "g/b", "g/c", "d"}
+
+
+def test_a_sink_is_called_for_each_of_equal_elements(bench: Bench) -> None:
+    document = content({"l": ("grains", {"values": "1,1,1"}, {}), "k": ("keep", {}, {"grain": "l.grain"})})
+    bench.run(document)
+    assert calls == {"grains": 1, "keep": 3}
+    bench.run(document)
+    assert calls == {"keep": 3}
+
+
+def test_what_was_cancelled_has_not_run_and_is_not_told_to_have(bench: Bench) -> None:
+    document = content(
+        {
+            "s": ("slow", {"steps": 1, "wait": True}, {}),
+            "d": ("double", {}, {"grain": "s.grain"}),
+        },
+        id="cancelled",
+    )
+    threading.Timer(0.05, bench.cancelled.set).start()
+    assert bench.run(document, "d").state == "cancelled"
+    bench.cancelled.clear()
+    toys.gate.set()
+    bench.run(document, "d")
+    assert bench.whys == {"s": "first run", "d": "first run"}
+
+
+def test_a_file_is_not_read_to_its_end_once_cancelled(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(3 << 20))
+    bench.cancelled.set()
+    document = content({"g": ("grain", {"file": str(tmp_path / "large")}, {})})
+    assert bench.run(document).state == "cancelled"
+    assert bench.states == {"g": "cancelled"}
+
+
+def test_a_shown_file_knob_is_looked_for_where_it_is_used(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("four")
+    shown = Interface((), (Port("out", "toy/grain"),), (ExposedKnob("file", "x", "file"),))
+    inner = make_graph({"x": ("grain", {"file": "/no/such/file"}, {})}, interface=shown)
+    inner = replace(inner, wires={Socket("", "out"): Socket("x", "grain")})
+
+    def using(**params: Any) -> Content:
+        outer = make_graph({"g": ("@inner", params, {}), "k": ("keep", {}, {"grain": "g.out"})})
+        return Content(graphs={ROOT: outer, "inner": inner})
+
+    assert bench.run(using(file=str(tmp_path / "words"))).state == "done"
+    assert kept(bench) == "4"
+    assert bench.run(using()).state == "failed"
+    assert "“g” names a file that is not there" in bench.failures["g"].title

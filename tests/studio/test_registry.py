@@ -143,7 +143,8 @@ def test_two_packages_of_one_name_are_told(install: Install, tmp_path: Path) -> 
 
 
 def test_wires_and_named_parts_are_registered_and_clashes_told(install: Install) -> None:
-    first = '@wire("rogue/depth", "#111111", "metres")\n@dataclass(frozen=True)\nclass RogueDepth:\n    far: float\n'
+    first = '@wire("rogue/depth", "#111111", "metres")\n@dataclass(frozen=True)\n'
+    first += "class RogueDepth:\n    far: float\n"
     first += 'EXTENSION = Extension("solver", "mine", "a:b", "One.")\n'
     second = 'DEPTH = WireType("rogue/depth", "#222222", "feet")\n'
     second += 'EXTENSION = Extension("solver", "mine", "c:d", "")\n'
