@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--set", action="append", default=[], metavar="NODE.knob=VALUE", dest="sets")
     plan.add_argument("--to", metavar="NODE")
     plan.add_argument("--device", choices=_DEVICES, default="auto")
+    plan.add_argument("--json", action="store_true", dest="as_json")
     plan.set_defaults(carry_out=_plan)
 
     nodes = commands.add_parser("nodes", help="list the types of nodes that are installed")
@@ -202,8 +203,17 @@ def _plan(arguments: argparse.Namespace) -> int:
     job = _Job(arguments.file, arguments.sets, arguments.to)
     with Headless(arguments.device) as engine:
         plan = engine.plan(workflow.to_json(job.content), job.targets, str(job.base_dir))
-    print(json.dumps(plan, indent=2, ensure_ascii=False))
-    return DONE
+    problems = cast("list[str]", plan["problems"])
+    for problem in problems:
+        _say(problem)
+    if arguments.as_json:
+        _print_json(plan)
+    else:
+        nodes = cast("dict[str, dict[str, str]]", plan["nodes"])
+        width = max(map(len, nodes), default=0)
+        for name, node in nodes.items():
+            print(f"{name:<{width}}  {node['state']:<7}  {node['because']}".rstrip())
+    return FAILED if problems else DONE
 
 
 def _nodes(arguments: argparse.Namespace) -> int:

@@ -204,8 +204,22 @@ def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_plan_is_told_without_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["plan", write(tmp_path, QUICK)]) == 0
-    assert json.loads(capsys.readouterr().out)["nodes"]["write"]["state"] in ("run", "waiting")
+    workflow: Any = chain("constant", "slow", "write")
+    file = write(tmp_path, workflow)
+    assert cli.main(["plan", file]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {"constant", "slow", "write"}
+    assert next(line for line in lines if line.startswith("constant")).split() == [
+        "constant",
+        "run",
+        "first",
+        "run",
+    ]
+    workflow["graphs"][""]["nodes"]["lost"] = {"type": "acme/gone", "version": 1, "params": {}}
+    assert cli.main(["plan", write(tmp_path, workflow), "--json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["nodes"]["lost"]["state"] == "blocked"
+    assert "acme/gone" in told.err
     assert not paths.output_dir().exists()
 
 
