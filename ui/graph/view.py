@@ -59,6 +59,7 @@ class GraphView(QGraphicsView):
         super().__init__(scene, parent)
         self.graph_scene = scene
         self.cursor_at = QPoint()
+        self._empty = True
         self._palette_at = QPointF()
         self._palette_for: tuple[Socket, bool] | None = None
         self.setSceneRect(WORLD)
@@ -358,7 +359,12 @@ class GraphView(QGraphicsView):
         painter.restore()
 
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
-        if not self.graph_scene.nodes:
+        empty = not self.graph_scene.nodes
+        if empty != self._empty:
+            # The words for an empty graph lie outside of what the first node repaints.
+            self._empty = empty
+            self.viewport().update()
+        if empty:
             painter.save()
             painter.resetTransform()
             paint_empty(painter, self.viewport().rect())
