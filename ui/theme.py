@@ -141,6 +141,7 @@ def style_sheet(c: Colours) -> str:
 _SHEET = """
 QToolTip { background: $raised; color: $text; border: 1px solid $border; padding: 5px 7px; }
 QMainWindow, QDialog { background: $panel; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QMainWindow::separator { background: $outline; width: 4px; height: 4px; }
 QMainWindow::separator:hover { background: $accent_ground; }
 QDockWidget { color: $muted; font-weight: 600; }
