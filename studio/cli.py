@@ -130,21 +130,27 @@ class _Job:
         ]
         if not self.targets:
             return problems
-        needed = _needed(flatten(self.content, self.catalogue), self.targets)
+        needed = _needed(self.content, flatten(self.content, self.catalogue), self.targets)
         return [problem for problem in problems if (problem.graph, problem.node) in needed]
 
 
-def _needed(flat: Flat, targets: tuple[str, ...]) -> set[tuple[str, str]]:
-    """(graph, node) of the targets and of all they depend on."""
-    waiting, seen = list(targets), set(targets)
+def _needed(content: Content, flat: Flat, targets: tuple[str, ...]) -> set[tuple[str, str]]:
+    """(graph, node) of the targets and of all they depend on; a subgraph stands for what is in it."""
+    waiting = [
+        address
+        for target in targets
+        for address in (target, *flat.nodes, *flat.unknown)
+        if address == target or address.startswith(f"{target}/")
+    ]
+    seen = set(waiting)
     while waiting:
         node = flat.nodes.get(waiting.pop())
         for source in node.wires.values() if node else ():
             if source.address not in seen:
                 seen.add(source.address)
                 waiting.append(source.address)
-    places = {(node.graph, node.node.id) for address, node in flat.nodes.items() if address in seen}
-    return places | {("", address) for address in seen if "/" not in address}
+    places = [find_node(content, address) for address in seen]
+    return {(place.graph, place.node.id) for place in places}
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -169,6 +175,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for failure in outcome.failures:
         place = f"{failure.node}: " if failure.node else ""
         _say(f"{place}{failure.title} {failure.remedy}".rstrip())
+    for node, why in outcome.blocked.items():
+        _say(f"{node}: {why}")
     if arguments.json:
         _print_json(outcome.to_json())
     else:

@@ -44,12 +44,14 @@ class Outcome:
         nodes: By address.
         outputs: (node, absolute path) of every file written, in order.
         failures: What went wrong, by node.
+        blocked: Node → why it could not even begin.
         finished: The run's last event; None while it goes on.
     """
 
     nodes: dict[str, NodeOutcome] = field(default_factory=dict[str, NodeOutcome])
     outputs: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     failures: list[NodeFailed] = field(default_factory=list[NodeFailed])
+    blocked: dict[str, str] = field(default_factory=dict[str, str])
     finished: RunFinished | None = None
 
     def take(self, event: object) -> None:
@@ -61,6 +63,8 @@ class Outcome:
             case NodeChanged():
                 self._enter(event.node, event.state).seconds = event.seconds
                 self.nodes[event.node].why = event.why
+                if event.state == "blocked":
+                    self.blocked[event.node] = event.why
             case NodeFailed():
                 self.failures.append(event)
                 if event.node:

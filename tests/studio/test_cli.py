@@ -13,6 +13,7 @@ import pytest
 
 from studio import cli, headless, paths
 from studio.errors import StudioError
+from studio.events import NodeChanged
 from studio.headless import Bar, Outcome
 from studio.worker.client import EngineClient
 from studio.worker.protocol import EngineReady, EngineState
@@ -167,6 +168,28 @@ def test_problems_elsewhere_do_not_keep_a_node_from_being_run_to(
     assert cli.main(["run", file, "--to", "slow"]) == 0
     assert cli.main(["run", file, "--to", "lost"]) == 1
     assert "lost: " in capsys.readouterr().err
+
+
+def test_a_subgraph_is_run_to_as_a_whole_and_its_problems_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow: Any = chain("constant")
+    inner: Any = chain("constant", "slow")["graphs"]
+    workflow["graphs"]["twice"] = inner[""]
+    workflow["graphs"][""]["nodes"]["sub"] = {"type": "twice", "params": {}}
+    assert cli.main(["run", write(tmp_path, workflow), "--to", "sub", "--json"]) == 0
+    assert object_on(capsys)["nodes"]["sub/slow"]["state"] == "ran"
+    inner[""]["nodes"]["slow"]["params"]["steps"] = 0
+    assert cli.main(["run", write(tmp_path, workflow), "--to", "sub"]) == 1
+    assert capsys.readouterr().err.startswith("twice/slow: ")
+    assert cli.main(["run", write(tmp_path, workflow), "--to", "constant"]) == 0
+
+
+def test_a_node_that_could_not_begin_says_why() -> None:
+    outcome = Outcome()
+    outcome.take(NodeChanged("r", "a", "blocked", why="its input is wired in a circle"))
+    assert outcome.blocked == {"a": "its input is wired in a circle"}
+    assert outcome.nodes["a"].state == "skipped"
 
 
 WRONG = {
