@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.edits import MoveNodes, SetKnob, SetNodeField
@@ -315,3 +315,17 @@ def test_typing_in_the_inspector_keeps_the_field_that_is_typed_in(
     assert page.content.root.nodes["constant"].params["value"] == 33
     assert page.editing.stack.count() == 1
     assert window.windowTitle().endswith("• — Latent Studio")
+
+
+def test_drop_on_the_graph_reaches_the_window(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    before = window.documents.count()
+    made = workflow.to_json(content("constant", "show", constant_value=78))
+    png.save(tmp_path / "shot.png", np.zeros((4, 4, 3), np.uint8), made)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "shot.png"))])
+    viewport = page_of(window).view.viewport()
+    copy, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(viewport, QDragEnterEvent(QPoint(50, 50), copy, data, left, none))
+    QApplication.sendEvent(viewport, QDropEvent(QPointF(50, 50), copy, data, left, none))
+    assert window.documents.count() == before + 1
