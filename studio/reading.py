@@ -92,7 +92,8 @@ class Reading:
     def output_type(self, graph: str, source: Socket) -> str | None:
         """Wire type that comes out of `source`; None if there is no such output.
 
-        An output of type ``any`` is what its node was given; ``any`` where nothing was.
+        An output of type ``any`` is what its node was given; ``any`` where nothing was. Definitions bind
+        nothing: their sockets of that type take and give anything.
         """
         seen: dict[tuple[str, str], None] = {}
         found: str | None = None
@@ -103,7 +104,7 @@ class Reading:
             node = self.content.graphs[graph].nodes.get(source.node)
             spec = self.spec(node) if node else None
             output = spec.output(source.name) if spec else None
-            if spec is None or output is None or output.type != ANY:
+            if node is None or spec is None or output is None or output.type != ANY or node.is_subgraph:
                 found = output.type if output else None
                 break
             place = (graph, source.node)
@@ -137,13 +138,15 @@ class Reading:
             return self._port(graph, target.name, output=True)
         node = self.content.graphs[graph].nodes.get(target.node)
         spec = self.spec(node) if node else None
-        if spec is None:
+        if node is None or spec is None:
             return None
         item = spec.input(target.name)
         if item is None:
             knob = spec.knob(target.name)
             return knob.wire if knob else None
-        other = self._first_any(graph, target.node, spec, target.name) if item.type == ANY else None
+        if item.type != ANY or node.is_subgraph:
+            return item.type
+        other = self._first_any(graph, target.node, spec, target.name)
         return (self.output_type(graph, other) or ANY) if other else item.type
 
     def refusal(self, graph: str, source: Socket, target: Socket) -> str | None:

@@ -178,7 +178,8 @@ def grouped(
     inputs: dict[Socket, Port] = {}
     outputs: dict[Socket, Port] = {}
     knobs: dict[Socket, ExposedKnob] = {}
-    for socket in sorted(exposed):
+    handed_on = {Socket(knob.node, knob.knob) for knob in old.interface.knobs}
+    for socket in sorted(exposed | handed_on):
         if socket.node in ids:
             knobs[socket] = ExposedKnob(f"knob_{len(knobs)}", socket.node, socket.name)
     for target, source in old.wires.items():
@@ -206,13 +207,23 @@ def grouped(
             own = {key: value for key, value in node.params.items() if key != socket.name}
             moved[node.id] = replace(node, params=own)
     shown = Interface(tuple(inputs.values()), tuple(outputs.values()), tuple(knobs.values()))
+    inside_now = {socket: knob.name for socket, knob in knobs.items()}
+    handing_on = replace(
+        old.interface,
+        knobs=tuple(
+            replace(knob, node=name, knob=inside_now[Socket(knob.node, knob.knob)])
+            if Socket(knob.node, knob.knob) in inside_now
+            else knob
+            for knob in old.interface.knobs
+        ),
+    )
     nodes = {key: node for key, node in old.nodes.items() if key not in ids}
     nodes[name] = Node(name, f"{name}_type", 1, params)
     return replace(
         content,
         graphs={
             **content.graphs,
-            graph: replace(old, nodes=nodes, wires=outer),
+            graph: replace(old, nodes=nodes, wires=outer, interface=handing_on),
             f"{name}_type": Graph(moved, inner, shown),
         },
     )

@@ -317,7 +317,7 @@ def keys_by_place(document: Content, store: Store) -> dict[str, list[str]]:
     return keys
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents.sane_graphs(calm=True, size=8), st.data())
 def test_grouping_and_flattening_gives_the_keys_of_never_having_grouped(
     graph: Graph, data: st.DataObject

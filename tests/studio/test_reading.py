@@ -37,6 +37,14 @@ def test_anything_is_what_it_was_given() -> None:
     assert reading({"r": ("reroute", {}, {})}).output_type(ROOT, Socket("r", "value")) == "any"
 
 
+def test_definitions_bind_nothing() -> None:
+    shown = Interface((Port("in", "any"), Port("too", "any")), (Port("out", "any"),))
+    outer = make_graph({"n": ("number", {}, {}), "g": ("@d", {}, {"in": "n.int"})})
+    read = Reading(Content(graphs={ROOT: outer, "d": Graph(interface=shown)}), CATALOGUE)
+    assert read.output_type(ROOT, Socket("g", "out")) == "any"
+    assert read.input_type(ROOT, Socket("g", "too")) == "any"
+
+
 def test_a_circle_of_anything_is_anything() -> None:
     read = reading({"a": ("reroute", {}, {"value": "b.value"}), "b": ("reroute", {}, {"value": "a.value"})})
     assert read.output_type(ROOT, Socket("a", "value")) == "any"
