@@ -67,7 +67,9 @@ class Ground:
         known = self.store.header(ref.call)
         if known is None and ref.call in self.held:
             known = header.of(self.held[ref.call], 0.0)
-        found = known.outputs.get(ref.output) if known else None
+        if known is None:
+            raise Gone(ref.call)
+        found = known.outputs.get(ref.output)
         if found is None or (ref.kind == "list" and found.elements is None):
             self.store.forget(ref.call)  # of a node that had other outputs under the same version
             raise Gone(ref.call)
@@ -84,8 +86,10 @@ class Ground:
         given = self.held.get(ref.call)
         if given is None:
             given = self.store.load(ref.call)
+        if given is None:
+            raise Gone(ref.call)
         try:
-            value = (given or {})[ref.output]
+            value = given[ref.output]
             return value if ref.index is None else cast("list[object]", value)[ref.index]
         except (KeyError, IndexError):
             self.store.forget(ref.call)
