@@ -6,10 +6,15 @@ import gc
 import logging
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ui.session import Session
 
 STARTER = "text_to_image.json"
 USAGE = """\
@@ -73,7 +78,6 @@ def _open_window(file: Path | None) -> int:
     from studio.worker.client import EngineClient
     from ui import theme
     from ui.icons import app_icon
-    from ui.session import Session
     from ui.window import Window
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -86,12 +90,27 @@ def _open_window(file: Path | None) -> int:
     theme.apply(app)
     settings = Settings()
     client = partial(EngineClient, device=settings.get("device", "auto"))
-    window = Window(client, settings, Session())
+    session, why = _session()
+    window = Window(client, settings, session)
+    if why:
+        window.bar.say(why, bad=True)
     sys.excepthook = partial(_tell, window.bar.say)
     window.show()
     # The first frame comes before the documents: a window that is there answers.
     QTimer.singleShot(0, lambda: window.start(file))
     return app.exec()
+
+
+def _session() -> tuple[Session, str]:
+    """The session's folder; where none can be had, one that ends with the machine's day, and why."""
+    from studio.errors import FileError
+    from ui.session import Session
+
+    try:
+        return Session(), ""
+    except (OSError, FileError) as error:
+        kept = Path(tempfile.mkdtemp(prefix="latent-studio-session-"))
+        return Session(kept), f"What is unsaved is kept in {kept} for now. {error}"
 
 
 def _tell(

@@ -50,6 +50,7 @@ class Actions:
         self.output_folder = self._action("Show the folder of saved pictures", "folder")
         self.restart_engine = self._action("Stop and restart the engine", "restart")
         self.clear_cache = self._action("Clear the stored results…", "trash")
+        self.next_panel = self._action("Next panel", "", QKeySequence("F6"))
         self.about = self._action("About Latent Studio", "")
 
     def _action(
@@ -98,8 +99,9 @@ def build_menus(
     engine = bar.addMenu("E&ngine")
     engine.addActions([actions.restart_engine, actions.clear_cache])
     view = bar.addMenu("&View")
-    view.aboutToShow.connect(lambda: _fill_view(view, docks, graph()))
-    view.addActions(docks)
+    around = [*docks, actions.next_panel]
+    view.aboutToShow.connect(lambda: _fill_view(view, around, graph()))
+    view.addActions(around)
     bar.addMenu("&Help").addAction(actions.about)
 
 
@@ -115,13 +117,13 @@ def _fill_edit(menu: QMenu, actions: Actions, graph: GraphActions | None) -> Non
     menu.addActions([graph.bypass, graph.mute, graph.run_to])
 
 
-def _fill_view(menu: QMenu, docks: list[QAction], graph: GraphActions | None) -> None:
+def _fill_view(menu: QMenu, around: list[QAction], graph: GraphActions | None) -> None:
     menu.clear()
     if graph is not None:
         menu.addActions([graph.frame_all, graph.frame_selection])
         menu.addActions([graph.zoom_in, graph.zoom_out, graph.zoom_full])
         menu.addSeparator()
-    menu.addActions(docks)
+    menu.addActions(around)
 
 
 def _templates(parent: QMenu, template: Callable[[Path], object]) -> QMenu:

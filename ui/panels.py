@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 from studio.types import Json
 from ui.docks import add_dock, as_tab, first_size, restore_geometry
@@ -56,6 +56,20 @@ class Panels:
         self._docks[name].show()
         self._docks[name].raise_()
 
+    def next_from(self, focused: QWidget | None, graph: QWidget | None) -> None:
+        """Take the keyboard to the next part of the window; Tab stays within a part."""
+        parts: list[QWidget] = [self.picture.view, self.inspector, self.strip, self.problems, self.queue]
+        parts = [graph, *parts] if graph else parts
+        # A dock behind another of its tabs counts as visible, but lies outside of the window.
+        seen = self._window.rect()
+        parts = [part for part in parts if part.isVisible() and seen.contains(_middle(part))]
+        here = next((at for at, part in enumerate(parts) if _holds(part, focused)), -1)
+        for part in parts[here + 1 :] + parts[: here + 1]:
+            target = _focusable(part)
+            if target is not None:
+                target.setFocus(Qt.FocusReason.ShortcutFocusReason)
+                return
+
     def lay_out(self, layout: dict[str, Json]) -> None:
         """Put everything where it was, or, at a first start, where it does well."""
         if not restore_geometry(self._window, layout):
@@ -73,3 +87,17 @@ class Panels:
 
     def _count_problems(self, count: int) -> None:
         self._docks["problems"].setWindowTitle(f"Problems ({count})" if count else "Problems")
+
+
+def _holds(part: QWidget, focused: QWidget | None) -> bool:
+    return focused is not None and (part is focused or part.isAncestorOf(focused))
+
+
+def _middle(part: QWidget) -> QPoint:
+    return part.mapTo(part.window(), part.rect().center())
+
+
+def _focusable(part: QWidget) -> QWidget | None:
+    """What of a part takes the keyboard: itself, or the first inside that does."""
+    inside = (child for child in (part, *part.findChildren(QWidget)) if child.isVisible())
+    return next((child for child in inside if child.focusPolicy() & Qt.FocusPolicy.TabFocus), None)

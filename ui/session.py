@@ -55,7 +55,7 @@ class Session:
             lock = _locked(folder)
             if lock is not None:
                 return folder, lock
-        raise FileError(f"{MAX_WINDOWS} windows are open already.", "Close one of them.")
+        raise FileError(f"No folder for this window can be had in {self._root}.", "Is it writable?")
 
     def _adopt_orphans(self) -> None:
         """Take over what windows that are no more have left unsaved."""

@@ -108,6 +108,7 @@ class Window(QMainWindow):
         act.clear_cache.triggered.connect(
             lambda: ask_clear(self, lambda: self.engine.send(CacheRequest("clear", clear=True)))
         )
+        act.next_panel.triggered.connect(self._next_panel)
         act.about.triggered.connect(self._about)
         self.count.valueChanged.connect(lambda count: setattr(self.running, "count", count))
         self.runs.changed.connect(self._enable)
@@ -319,6 +320,10 @@ class Window(QMainWindow):
             self.engine.stop()
 
     # Small things
+
+    def _next_panel(self) -> None:
+        page = self.documents.page
+        self.panels.next_from(self.focusWidget(), page.view if page is not None else None)
 
     def _show_preferences(self) -> None:
         dialog = Preferences(self.engine, self.runs.output_dir, self)

@@ -329,3 +329,20 @@ def test_drop_on_the_graph_reaches_the_window(open_window: OpenWindow, tmp_path:
     QApplication.sendEvent(viewport, QDragEnterEvent(QPoint(50, 50), copy, data, left, none))
     QApplication.sendEvent(viewport, QDropEvent(QPointF(50, 50), copy, data, left, none))
     assert window.documents.count() == before + 1
+
+
+def test_key_leads_from_panel_to_panel_and_round(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(content("constant", "show"))
+    window.activateWindow()
+    view = page_of(window).view
+    page_of(window).scene.select(["constant"])
+    view.setFocus()
+    qtbot.waitUntil(view.hasFocus)
+    visited: list[QWidget | None] = []
+    for _ in range(4):
+        window.actions_.next_panel.trigger()
+        visited.append(window.focusWidget())
+    assert visited[0] is window.picture.view
+    assert window.inspector.isAncestorOf(visited[1])
+    assert visited[2] is window.strip
+    assert visited[3] is view
