@@ -33,7 +33,11 @@ class Place:
 
     @property
     def numerics(self) -> str:
-        """What enters the keys of nodes that use weights: bits repeat within equal numerics only."""
+        """What enters the keys of nodes that use weights: bits repeat within equal numerics only.
+
+        On a processor they repeat for the same number of threads; another one (OMP_NUM_THREADS) rounds sums
+        otherwise, far below what can be seen, and is not told apart.
+        """
         return f"{self.device.partition(':')[0]}/{self.dtype}/sdpa"
 
 

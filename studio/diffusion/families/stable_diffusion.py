@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from studio.types import ConditioningEntry, Recipe
 
 _PARTS = {
-    "unet": ("unet", "scheduler"),
+    # How far the VAE shrinks pictures, and its colours, are the denoiser's to tell.
+    "unet": ("unet", "scheduler", "vae/config.json", "vae/preview.json"),
     "text_encoder": ("text_encoder", "tokenizer"),
     "vae": ("vae",),
 }

@@ -250,3 +250,14 @@ def test_half_the_bits_give_nearly_the_same_latent(
     assert made[1].dtype == torch.float32
     assert not torch.equal(made[0], made[1])
     assert float((made[0] - made[1]).abs().mean()) < 0.05 * float(made[0].std())
+
+
+def test_folder_may_bring_its_own_colours_for_previews(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path)
+    (folder / "vae" / "preview.json").write_text("[[0,0,0],[0,0,0],[0,0,0],[0,0,0],[1,0.5,0]]")
+    pictures: list[Picture] = []
+    ctx = context(report=lambda done, total, picture: pictures.append(picture) if picture else None)
+    parts = load_checkpoint(ctx, path=str(folder))
+    said = encode_text(ctx, parts.text_encoder, text="a fox")
+    sample(ctx, parts.model, said, said, empty_latent(width=16, height=16), SETTINGS)
+    assert pictures[0].rgb[:3] == bytes([255, 128, 0])
