@@ -39,7 +39,7 @@ def canonical(value: object) -> bytes:
         data = b"%x" % value  # Python refuses to write very long ones in decimal
         return b"i%d:%b" % (len(data), data)
     if isinstance(value, float):
-        return b"f" + struct.pack("<d", value)
+        return b"f" + (struct.pack("<d", value) if value == value else b"nan")
     if isinstance(value, list | tuple):
         items = [canonical(item) for item in cast("list[object]", value)]
         return b"l%d:%b" % (len(items), b"".join(items))
