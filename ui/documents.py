@@ -122,6 +122,7 @@ class Documents(QTabWidget):
             return None
         picture = path.suffix.lower() not in (".json", ".studio")
         page = self.add(as_new(loaded.content) if picture else loaded.content, None if picture else path)
+        page.blobs = loaded.blobs
         page.note_file_problems(loaded.problems)
         if not picture:
             self._remember(path)

@@ -68,9 +68,15 @@ class Levels(QWidget):
             view = self._views.pop()
             self._framed.discard(view)
             self._stack.removeWidget(view)
-            view.deleteLater()
+            view.graph_scene.close()
             view.graph_scene.deleteLater()
+            view.deleteLater()
         self._show_front()
+
+    def close_scenes(self) -> None:
+        """Let go of the document; the page is being closed."""
+        for view in self._views:
+            view.graph_scene.close()
 
     def jump(self, graph: str, node: str) -> None:
         """Bring a node into view: by address from the root, or by id in the definition `graph`."""

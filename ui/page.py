@@ -38,6 +38,7 @@ class Page(QWidget):
         key: Unique among the pages ever opened; names its journal.
         path: The file it is kept in; None until it is saved.
         draws: Values drawn for its last run that is done.
+        blobs: Pictures and masks of the bundle it was opened from.
         failures: What went wrong in its last run.
         problems: What validation found.
     """
@@ -60,6 +61,7 @@ class Page(QWidget):
         self.key = key or uuid.uuid4().hex
         self.path = path
         self.draws: Draws = {}
+        self.blobs: Mapping[str, bytes] = {}
         self.failures: list[Trouble] = []
         self.problems: list[Problem] = []
         self._file_problems: list[Problem] = []
@@ -159,7 +161,7 @@ class Page(QWidget):
         Raises:
             FileError: It could not be written; what was there is still there.
         """
-        workflow.save(self.content, path, self.status.catalogue)
+        workflow.save(self.content, path, self.status.catalogue, self.blobs or None)
         self.path = path
         self._unsaved = False
         self.editing.stack.setClean()
@@ -168,6 +170,7 @@ class Page(QWidget):
     def close_page(self) -> None:
         """Stop everything that could still call."""
         self._soon.stop()
+        self.levels.close_scenes()
 
     def _changed(self, edit: object, _before: Content, _after: Content) -> None:
         self._soon.start()

@@ -68,6 +68,7 @@ class GraphScene(QGraphicsScene):
         self._hovered_wire: Socket | None = None
         self._reading: Reading | None = None
         self._top = 0.0
+        self._closed = False
         self._area = QRectF()
         editing.changed.connect(self._on_edit)
         status.catalogue_changed.connect(self._on_catalogue)
@@ -292,9 +293,7 @@ class GraphScene(QGraphicsScene):
             self.repainted.emit()
 
     def _rebuild(self) -> None:
-        for item in (*self.drawn_nodes(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
-            self._drop(item)
-        self.nodes, self.wires, self.frames, self.notes, self.sides = {}, {}, {}, {}, None
+        self._take_all()
         graph = self.graph
         self.wiring = Wiring(graph.wires)
         everything = Touched(frames=set(self.content.frames), notes=set(self.content.notes))
@@ -402,6 +401,26 @@ class GraphScene(QGraphicsScene):
 
     def _take_wire(self, target: Socket) -> None:
         self._drop(self.wires.pop(target, None))
+
+    def close(self) -> None:
+        """Let go of the document and of every item; nothing is shown from here on.
+
+        Called before the last reference goes: items freed by the garbage collector together with their
+        scene are asked for their shape by Qt while Python has already taken them apart, and crash.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.editing.changed.disconnect(self._on_edit)
+        self.status.catalogue_changed.disconnect(self._on_catalogue)
+        self.status.node_changed.disconnect(self._on_status)
+        self.status.problems_changed.disconnect(self._on_problems)
+        self._take_all()
+
+    def _take_all(self) -> None:
+        for item in (*self.drawn_nodes(), *self.wires.values(), *self.frames.values(), *self.notes.values()):
+            self._drop(item)
+        self.nodes, self.wires, self.frames, self.notes, self.sides = {}, {}, {}, {}, None
 
     def _drop(self, item: QGraphicsItem | None) -> None:
         if item is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+import shiboken6
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
@@ -157,6 +158,15 @@ class Desk:
 
     def key(self, key: Qt.Key, keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         QTest.keyClick(self.view, key, keys)
+
+
+@pytest.fixture(autouse=True)
+def scenes_closed() -> Iterator[None]:
+    """Close scenes as the window does, before their last reference goes."""
+    yield
+    for thing in shiboken6.getAllValidWrappers():
+        if isinstance(thing, GraphScene):
+            thing.close()
 
 
 @pytest.fixture
