@@ -47,11 +47,23 @@ def main(argv: list[str]) -> int:
     outbox.put(Hello(PROTOCOL, os.getpid()))
     store = Store(ram_budget_bytes(), disk_tier(Path(cache_dir)))
     session = Session(outbox, store, discover, load)
+    threading.excepthook = lambda args: _end_if_broken(session, args)
     asked = _serve(pipe, session)
     # Nothing that a node or a library left running may keep the process: from here on it ends by the clock.
     session.end(RUN_GRACE_S)
     _within(FLUSH_QUIT_S if asked else FLUSH_ORPHAN_S, store.close)
     os._exit(0)
+
+
+def _end_if_broken(session: Session, args: threading.ExceptHookArgs) -> None:
+    """Log what a thread died of; without one of its own the session would wait for ever, so the process ends.
+
+    The editor notices, says so, and starts another.
+    """
+    error = args.exc_value
+    _log.error("thread %s died", args.thread and args.thread.name, exc_info=error)
+    if session.owns(args.thread):
+        os._exit(1)
 
 
 def _serve(pipe: Pipe, session: Session) -> bool:

@@ -8,6 +8,7 @@ called from any thread and returns at once.
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import queue
 import threading
@@ -84,7 +85,7 @@ class Session:
         self._device = Device(store, self._emit, outbox, load)
         self._found = threading.Event()
         self._has_chosen = False
-        self._known: tuple[dict[str, Json], Content] | None = None
+        self._known: tuple[str, Content] | None = None
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -96,6 +97,10 @@ class Session:
         ]
         for thread in self._threads:
             thread.start()
+
+    def owns(self, thread: threading.Thread | None) -> bool:
+        """True for the threads the session cannot do without."""
+        return thread in self._threads
 
     def handle(self, request: object) -> None:
         """Take a request; replies go to the outbox. Any thread."""
@@ -224,13 +229,14 @@ class Session:
         self._device.tell_memory()
 
     def _read(self, workflow: dict[str, Json]) -> Content:
-        """The document of a request: the very one of the last request, if that was equal.
+        """The document of a request: the very one of the last request, if that was the same to the letter.
 
-        The executor knows it again then, and need not prepare it anew.
+        The executor knows it again then, and need not prepare it anew. As text, since 1, 1.0 and true differ.
         """
+        text = json.dumps(workflow)
         known = self._known
-        if known is None or known[0] != workflow:
-            known = self._known = (workflow, from_json(workflow))
+        if known is None or known[0] != text:
+            known = self._known = (text, from_json(workflow))
         return known[1]
 
     def _request(self, request: RunRequest) -> Request:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import Any, cast
 
 import pytest
@@ -66,3 +67,19 @@ def test_what_cannot_be_sent_is_left_out_and_the_pipe_lives() -> None:
 def test_memory_is_measured_in_bytes() -> None:
     assert 10 << 20 < memory.process_bytes() < memory.machine_bytes()
     assert main.ram_budget_bytes() >= main.LEAST_RAM_BYTES
+
+
+@pytest.mark.expects_log("studio.worker.main", "thread .* died")
+def test_a_session_that_loses_a_thread_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(main.os, "_exit", exits.append)
+    own, foreign = threading.Thread(name="compute"), threading.Thread(name="a node's own")
+
+    class Owner(Taker):
+        def owns(self, thread: threading.Thread | None) -> bool:
+            return thread is own
+
+    for thread in (foreign, own):
+        args = threading.ExceptHookArgs((ValueError, ValueError("x"), None, thread))
+        main._end_if_broken(cast("Any", Owner()), args)
+    assert exits == [1]
