@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
-from studio.api import Context, Extension, File, Json, Model, TextEncoder, Vae, node
+from studio.api import Context, Extension, File, Json, Model, NodeError, TextEncoder, Vae, node
 
 stable_diffusion = Extension(
     "family",
@@ -56,4 +56,11 @@ def load_checkpoint(
     from studio.models.checkpoints import recipes
 
     parts = recipes(path, ctx)
+    missing = [part for part in ("unet", "text_encoder", "vae") if part not in parts]
+    if missing:
+        raise NodeError(
+            f"The model in {path or 'assets/starter'} has no {' and no '.join(missing)}.",
+            "Choose a whole checkpoint, or a node made for this kind of model.",
+            socket="path",
+        )
     return Checkpoint(Model(parts["unet"]), TextEncoder(parts["text_encoder"]), Vae(parts["vae"]))

@@ -9,6 +9,8 @@ from string import Template
 from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
+from studio.paths import assets_dir
+
 FAMILIES = ("Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans")
 
 
@@ -135,7 +137,8 @@ def _palette(c: Colours) -> QPalette:
 
 def style_sheet(c: Colours) -> str:
     """The style sheet of panels, menus and fields."""
-    return Template(_SHEET).substitute(asdict(c))
+    chevron = (assets_dir() / "icons" / "chevron.svg").as_posix()
+    return Template(_SHEET).substitute(asdict(c), chevron=chevron)
 
 
 _SHEET = """
@@ -178,6 +181,8 @@ QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox { background: 
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
     border-color: $focus; }
 QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: $disabled; }
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox::down-arrow { image: url("$chevron"); width: 14px; height: 14px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $border;
     selection-background-color: $accent_ground; outline: none; }
 QListView, QTreeView, QTableView { background: $field; border: 1px solid $border;

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+
+import shiboken6
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
@@ -63,7 +66,11 @@ class Editing(QObject):
         super().__init__(parent)
         self.document = Document(content)
         self.stack = QUndoStack(self)
-        self.document.watch(self.changed.emit)
+        # The collector hands commands of a dead stack back to Python, which frees them before the stack does:
+        # so no command may lead back here, and the stack is emptied before it is taken apart.
+        this: weakref.ref[Editing] = weakref.ref(self)
+        self.document.watch(lambda *change: _tell(this, *change))
+        weakref.finalize(self, _empty, self.stack).atexit = False
 
     @property
     def content(self) -> Content:
@@ -85,6 +92,17 @@ class Editing(QObject):
         if merge and isinstance(last, EditCommand) and last.merge == merge:
             last.forgotten = True
             self.stack.undo()
+
+
+def _tell(editing: weakref.ref[Editing], edit: Edit, before: Content, after: Content) -> None:
+    listening = editing()
+    if listening is not None:
+        listening.changed.emit(edit, before, after)
+
+
+def _empty(stack: QUndoStack) -> None:
+    if shiboken6.isValid(stack):
+        stack.clear()
 
 
 def _replaces(new: Edit, old: Edit) -> bool:

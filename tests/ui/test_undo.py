@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from PySide6.QtWidgets import QApplication
 
@@ -89,3 +92,31 @@ def test_a_gesture_taken_back_cannot_be_redone(editing: Editing) -> None:
 
     editing.take_back("g")
     assert editing.content == middle, "an entry of another gesture stays"
+
+
+def test_a_document_in_a_cycle_is_collected_without_harm() -> None:
+    """In a process of its own: what this guards against ends the interpreter."""
+    script = """
+import gc
+from PySide6.QtWidgets import QApplication
+from studio.edits import PutNode, SetKnob
+from studio.graph import Node
+from ui.undo import Editing
+
+app = QApplication([])
+for _ in range(50):
+    editing = Editing()
+    for name in ("a", "b", "c"):
+        editing.apply(PutNode("", name, Node(name, "toy/node")), "Add")
+    editing.apply(SetKnob("", "a", "k", 1), "Turn", "gesture")
+    editing.apply(SetKnob("", "a", "k", 2), "Turn", "gesture")
+    editing.stack.undo()
+    editing.cycle = [editing, editing.stack.command(0)]
+    del editing
+    gc.collect()
+print("alive")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout == "alive\n", ran.stderr
