@@ -20,7 +20,7 @@ from studio.events import (
     RunStarted,
     Saved,
 )
-from studio.graph import ROOT
+from studio.graph import ROOT, Graph
 from ui.engine import Engine
 from ui.graph.status import NodeStatus
 from ui.page import Page
@@ -103,17 +103,19 @@ class Follower(QObject):
                 words = f"{event.title} {event.remedy}".strip()
                 page.status.set_state(event.node, "failed", 0.0, words)
             page.fail(trouble_of_failure(event))
-        self.said.emit(f"{event.node}: {event.title}" if event.node else event.title, True)
+        told = not event.node or f"“{event.node}”" in event.title
+        self.said.emit(event.title if told else f"{event.node}: {event.title}", True)
 
     def _result(self, run: Run, event: Result) -> None:
         """A picture can be had: of a node that shows it, for the strip; of any other, for the node alone."""
         if not self._shows(run, event.node):
             shot = Shot(event.node, key=event.key, output=event.output)
-            self._engine.fetch(shot.key, shot.output, 0, self._thumb(run, shot), THUMB_PX)
+            self._engine.fetch(shot.key, shot.output, 0, self._thumb(run, shot, event.node), THUMB_PX)
             return
         known = self._shots.setdefault(run.id, [])
         content = as_run(run.content, run.draws)
         made: list[Shot] = []
+        wearer = self._wearer(run, event)
         for index in range(min(event.count, MOST_PICTURES)):
             source = (event.key, event.output, index)
             if any(shot.source == source for shot in known):
@@ -124,27 +126,34 @@ class Follower(QObject):
                 known.append(shot)
             made.append(shot)
             shot.key, shot.output, shot.index = source
-            self._engine.fetch(*source, self._thumb(run, shot), THUMB_PX)
+            self._engine.fetch(*source, self._thumb(run, shot, wearer), THUMB_PX)
         for shot in reversed(made):
             self.pictured.emit(run, shot)
 
     def _shows(self, run: Run, address: str) -> bool:
-        *through, name = address.split("/")
-        graph = run.content.root
-        for step in through:
-            graph = run.content.graphs[graph.nodes[step].type]
+        graph, name = _place(run.content, address)
         spec = self._engine.catalogue.specs.get(graph.nodes[name].type)
         return address in run.targets or (spec is not None and spec.shows)
 
-    def _thumb(self, run: Run, shot: Shot) -> Callable[[QImage | None, str], None]:
+    def _wearer(self, run: Run, event: Result) -> str:
+        """The node to show a picture in: of what a sink was given, the one that made it."""
+        graph, name = _place(run.content, event.node)
+        spec = self._engine.catalogue.specs.get(graph.nodes[name].type)
+        if spec is None or not spec.sink:
+            return event.node
+        makers = (source.node for _target, source in graph.inputs_of(name) if source.name == event.output)
+        within = event.node.removesuffix(name)
+        return next((f"{within}{maker}" for maker in makers), event.node)
+
+    def _thumb(self, run: Run, shot: Shot, wearer: str) -> Callable[[QImage | None, str], None]:
         def receive(picture: QImage | None, why: str) -> None:
             if picture is None:
                 self.said.emit(why, True)
                 return
             shot.thumb = picture
             page = self._page_of(run.page)
-            if page is not None and shot.index == 0 and shot.node:
-                page.status.set_picture(shot.node, picture)
+            if page is not None and shot.index == 0:
+                page.status.set_picture(wearer, picture)
             self.thumbed.emit(shot)
 
         return receive
@@ -178,6 +187,15 @@ class Follower(QObject):
             case _:
                 pass
         self.finished.emit(run)
+
+
+def _place(content: Content, address: str) -> tuple[Graph, str]:
+    """The graph that holds the node of an address, and the node's id there."""
+    *through, name = address.split("/")
+    graph = content.root
+    for step in through:
+        graph = content.graphs[graph.nodes[step].type]
+    return graph, name
 
 
 def image_of(picture: Picture) -> QImage:

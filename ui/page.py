@@ -16,6 +16,7 @@ from studio.catalogue import Catalogue
 from studio.document import Content
 from studio.errors import Problem
 from studio.files import workflow
+from studio.graph import Graph
 from studio.types import Json
 from studio.validate import validate
 from ui.background import Background
@@ -145,6 +146,11 @@ class Page(QWidget):
         self.failures.append(trouble)
         self.problems_changed.emit()
 
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Failures of the last run at nodes that are still there."""
+        return [failure for failure in self.failures if _is_there(self.content, failure.address)]
+
     def forget_failures(self) -> None:
         """A new run begins."""
         if self.failures:
@@ -178,6 +184,15 @@ class Page(QWidget):
 
     def _saved_or_not(self, _clean: bool) -> None:
         self.title_changed.emit()
+
+
+def _is_there(content: Content, address: str) -> bool:
+    *through, name = address.split("/")
+    graph: Graph | None = content.root
+    for step in through:
+        holder = graph.nodes.get(step) if graph else None
+        graph = content.graphs.get(holder.type) if holder else None
+    return not address or (graph is not None and name in graph.nodes)
 
 
 def as_new(content: Content) -> Content:

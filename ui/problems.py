@@ -45,6 +45,11 @@ def trouble_of_failure(event: NodeFailed) -> Trouble:
     return Trouble(event.title, event.remedy, event.node, "", event.socket, failed=True)
 
 
+def _same(trouble: Trouble) -> tuple[str, ...]:
+    """What a failure and the problem behind it share; their addresses begin at different graphs."""
+    return trouble.title, trouble.remedy, trouble.socket, trouble.address.rpartition("/")[2]
+
+
 class ProblemList(QWidget):
     """The list; activating a row asks for a jump to its node."""
 
@@ -75,8 +80,10 @@ class ProblemList(QWidget):
         return self._shown
 
     def show_troubles(self, failures: Sequence[Trouble], problems: Iterable[Problem]) -> None:
-        """List failures of the last run first, then what validation found."""
-        shown = (*failures, *map(trouble_of, problems))
+        """List failures of the last run first, then what else validation found."""
+        failed = set(map(_same, failures))
+        found = (trouble for trouble in map(trouble_of, problems) if _same(trouble) not in failed)
+        shown = (*failures, *found)
         if shown == self._shown:
             return
         self._shown = shown

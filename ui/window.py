@@ -225,7 +225,7 @@ class Window(QMainWindow):
     def _show_problems(self, page: Page) -> None:
         if page is self.documents.page:
             packages = self.engine.catalogue.problems
-            self.problems.show_troubles(page.failures, [*page.problems, *packages])
+            self.problems.show_troubles(page.troubles, [*page.problems, *packages])
 
     def _next_problem(self) -> None:
         self.panels.bring_up("problems")

@@ -3,13 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.edits import MoveNodes, SetKnob, SetNodeField
 from studio.files import png, workflow
+from studio.gestures import remove
 from studio.worker.protocol import EngineState
 from tests.ui.conftest import OpenWindow, close, content, page_of
 from ui.inspector.numbers import NumberEditor
@@ -51,6 +52,47 @@ def test_second_run_finds_everything_stored_and_adds_no_second_thumbnail(
     run(window, qtbot)
     assert page_of(window).status.node("slow").state == "cached"
     assert window.strip.count() == 1
+
+
+def test_node_shows_its_stored_picture_again_when_a_value_goes_back(
+    open_window: OpenWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = open_window(content("constant", "slow", "write"))
+    window.runs.output_dir = tmp_path
+    page = page_of(window)
+
+    def shown() -> QImage:
+        qtbot.waitUntil(lambda: not any(shot.thumb.isNull() for shot in window.strip.shots()), timeout=10_000)
+        picture = page.status.node("slow").picture
+        assert picture is not None
+        return picture
+
+    run(window, qtbot)
+    first = shown()
+    page.editing.apply(SetKnob("", "constant", "value", 90), "Change value")
+    run(window, qtbot)
+    assert shown() != first
+    page.editing.stack.undo()
+    run(window, qtbot)
+    qtbot.waitUntil(lambda: page.status.node("slow").picture == first, timeout=5_000)
+    assert page.status.node("write").picture is None
+
+
+def test_failure_is_no_longer_listed_when_the_node_is_gone(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(content("constant", "refuse"))
+    run(window, qtbot)
+    assert len(window.problems.troubles) == 1
+    page_of(window).editing.apply(remove(page_of(window).content, "", ["refuse"]), "Delete")
+    qtbot.waitUntil(lambda: window.problems.troubles == (), timeout=5_000)
+    page_of(window).editing.stack.undo()
+    qtbot.waitUntil(lambda: len(window.problems.troubles) == 1, timeout=5_000)
+
+
+def test_problem_that_stopped_a_run_is_listed_once(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(content("constant", constant_value=500))
+    qtbot.waitUntil(lambda: len(window.problems.troubles) == 1, timeout=5_000)
+    run(window, qtbot)
+    assert [trouble.failed for trouble in window.problems.troubles] == [True]
 
 
 def test_cancel_ends_the_run_and_says_so(open_window: OpenWindow, qtbot: QtBot) -> None:
