@@ -17,6 +17,12 @@ from studio.diffusion.device import Place
 from studio.errors import NodeError
 from studio.models.header import read_header
 
+USUAL_LIBRARIES = (
+    "transformers.models.clip",
+    "diffusers.models.unets.unet_2d_condition",
+    "diffusers.models.autoencoders.autoencoder_kl",
+)
+"""What families import when they build networks: seconds of work that can be done ahead of need."""
 _LOOK_BYTES = 64 * 2**20
 _LOOK_S = 0.05
 

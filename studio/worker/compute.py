@@ -26,6 +26,7 @@ class Compute:
         memory: Bytes used and bytes there are: of the device, or of this process on a CPU.
         look: A latent's picture ``[H, W, 3]`` uint8, of one element of its batch; None if its family is
             unknown.
+        foresee: Loads what the first run of a usual model would wait for; nobody waits for it here.
     """
 
     ready: EngineReady
@@ -34,3 +35,4 @@ class Compute:
     warm: Callable[[], None] = lambda: None
     weights: Any = None
     look: Callable[[Latent, int], NDArray[np.uint8] | None] = unseen
+    foresee: Callable[[], None] = lambda: None

@@ -127,6 +127,14 @@ class Device:
                 self._outbox.put(compute.ready)
                 self.tell_memory()
         self._warm.set()
+        if not self.fault:
+            self._foresee(compute)
+
+    def _foresee(self, compute: Compute) -> None:
+        try:
+            compute.foresee()
+        except Exception:  # noqa: BLE001 - the run that needs it will meet the same and tell it
+            _log.info("a library could not be loaded ahead", exc_info=True)
 
     def _tell_broken(self, error: Exception) -> None:
         _log.error("no device could be made ready", exc_info=error)

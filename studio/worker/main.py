@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import logging
 import os
 import signal
@@ -137,7 +138,7 @@ def load(wish: str) -> Compute:
         return None
 
     ready = EngineReady(place.device, place.dtype, place.name, device.devices(), sentence)
-    return Compute(ready, weights.numerics, used_and_total, load_torch, weights, look)
+    return Compute(ready, weights.numerics, used_and_total, load_torch, weights, look, load_libraries)
 
 
 def load_torch() -> None:
@@ -145,3 +146,11 @@ def load_torch() -> None:
     from studio.diffusion import tensors
 
     tensors.register()
+
+
+def load_libraries() -> None:
+    """Import the libraries that build networks, which takes longer than the starter's first picture."""
+    from studio.diffusion.loading import USUAL_LIBRARIES
+
+    for library in USUAL_LIBRARIES:
+        importlib.import_module(library)

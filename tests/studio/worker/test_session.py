@@ -270,6 +270,22 @@ def test_a_run_does_not_wait_for_what_it_does_not_need(heard: Listener) -> None:
     engine.close()
 
 
+def test_what_is_loaded_ahead_may_fail_without_harm(heard: Listener) -> None:
+    tried = threading.Event()
+
+    def broken() -> None:
+        tried.set()
+        raise ImportError("diffusers is missing")
+
+    engine = InlineEngine(heard, registry=toys.registry(), compute=dataclasses.replace(TOY, foresee=broken))
+    engine.start()
+    assert tried.wait(10)
+    assert heard.wait_for(EngineReady).device == "cpu"
+    engine.send(RunRequest("r", QUICK))
+    assert finish(heard, "r").state == "done"
+    engine.close()
+
+
 @pytest.mark.expects_log("studio.worker.device", "no device could be made ready")
 def test_a_library_that_cannot_be_loaded_is_told(heard: Listener) -> None:
     def broken() -> None:
