@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -115,6 +116,11 @@ class Graph:
     interface: Interface = field(default_factory=Interface)
     title: str = ""
     extra: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
+
+    @cached_property
+    def wired_nodes(self) -> frozenset[str]:
+        """Ids of the nodes that a wire starts or ends at."""
+        return frozenset(end.node for wire in self.wires.items() for end in wire)
 
     def inputs_of(self, node: str) -> Iterator[tuple[Socket, Socket]]:
         """Wires that end at `node`, as (input, source); scans all wires."""
