@@ -21,6 +21,7 @@ from studio.events import (
     Saved,
 )
 from studio.graph import ROOT, Graph
+from studio.spec import NodeSpec
 from ui.engine import Engine
 from ui.graph.status import NodeStatus
 from ui.page import Page
@@ -108,6 +109,8 @@ class Follower(QObject):
 
     def _result(self, run: Run, event: Result) -> None:
         """A picture can be had: of a node that shows it, for the strip; of any other, for the node alone."""
+        if not self._is_first(run, event):
+            return
         if not self._shows(run, event.node):
             shot = Shot(event.node, key=event.key, output=event.output)
             self._engine.fetch(shot.key, shot.output, 0, self._thumb(run, shot, event.node), THUMB_PX)
@@ -130,17 +133,28 @@ class Follower(QObject):
         for shot in reversed(made):
             self.pictured.emit(run, shot)
 
-    def _shows(self, run: Run, address: str) -> bool:
+    def _spec(self, run: Run, address: str) -> NodeSpec | None:
         graph, name = _place(run.content, address)
-        spec = self._engine.catalogue.specs.get(graph.nodes[name].type)
+        return self._engine.catalogue.specs.get(graph.nodes[name].type)
+
+    def _is_first(self, run: Run, event: Result) -> bool:
+        """A node with several pictures shows the first: a mask would hide the picture it came with."""
+        spec = self._spec(run, event.node)
+        if spec is None or spec.sink or spec.passes:
+            return True  # its pictures are told under the names their makers gave them
+        names = (output.name for output in spec.outputs if output.type in PICTURES)
+        return event.output == next(names, event.output)
+
+    def _shows(self, run: Run, address: str) -> bool:
+        spec = self._spec(run, address)
         return address in run.targets or (spec is not None and spec.shows)
 
     def _wearer(self, run: Run, event: Result) -> str:
         """The node to show a picture in: of what a sink was given, the one that made it."""
-        graph, name = _place(run.content, event.node)
-        spec = self._engine.catalogue.specs.get(graph.nodes[name].type)
+        spec = self._spec(run, event.node)
         if spec is None or not spec.sink:
             return event.node
+        graph, name = _place(run.content, event.node)
         makers = (source.node for _target, source in graph.inputs_of(name) if source.name == event.output)
         within = event.node.removesuffix(name)
         return next((f"{within}{maker}" for maker in makers), event.node)

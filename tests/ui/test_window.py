@@ -78,6 +78,18 @@ def test_node_shows_its_stored_picture_again_when_a_value_goes_back(
     assert page.status.node("write").picture is None
 
 
+def test_node_of_several_pictures_shows_its_first(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(content("constant", "part", constant_value=90))
+    page = page_of(window)
+    run(window, qtbot)
+    qtbot.waitUntil(lambda: page.status.node("part").picture is not None, timeout=10_000)
+    qtbot.wait(100)
+    picture = page.status.node("part").picture
+    assert picture is not None
+    assert picture.pixelColor(0, 0).red() == 90
+    assert [shot.output for shot in window.strip.shots()] == ["image"]
+
+
 def test_failure_is_no_longer_listed_when_the_node_is_gone(open_window: OpenWindow, qtbot: QtBot) -> None:
     window = open_window(content("constant", "refuse"))
     run(window, qtbot)

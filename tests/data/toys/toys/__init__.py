@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,26 @@ def slow(
         ctx.progress(step, steps, Picture(1, 1, bytes([step % 256] * 3)))
         time.sleep(step_s)
     return np.full((1, 4, 6, 3), number / 255, np.float32)
+
+
+class Parts(NamedTuple):
+    """A picture in two parts."""
+
+    image: Image
+    """What is in front."""
+    rest: Image
+    """What is left: black."""
+
+
+@node("part", category="Toys", shows=True)
+def part(number: int) -> Parts:
+    """Give a grey picture and a black one.
+
+    Args:
+        number: The shade of the first, of 255.
+    """
+    grey = np.full((1, 4, 6, 3), number / 255, np.float32)
+    return Parts(grey, np.zeros_like(grey))
 
 
 @node("die", category="Toys")
