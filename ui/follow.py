@@ -146,8 +146,21 @@ class Follower(QObject):
         return event.output == next(names, event.output)
 
     def _shows(self, run: Run, address: str) -> bool:
+        asked = address in run.targets
         spec = self._spec(run, address)
-        return address in run.targets or (spec is not None and spec.shows)
+        if spec is None or (asked and not run.live):
+            return asked
+        return (asked or spec.shows) and not self._is_given(run, address, spec)
+
+    def _is_given(self, run: Run, address: str, spec: NodeSpec) -> bool:
+        """True of a picture that was there before, where others are made of it: no result of a run."""
+        if spec.inputs:
+            return False
+        graph, name = _place(run.content, address)
+        within = address.removesuffix(name)
+        takers = {target.node for target, source in graph.wires.items() if source.node == name}
+        specs = (self._spec(run, f"{within}{taker}") for taker in takers if taker in graph.nodes)
+        return any(taker is None or not taker.sink for taker in specs)
 
     def _wearer(self, run: Run, event: Result) -> str:
         """The node to show a picture in: of what a sink was given, the one that made it."""

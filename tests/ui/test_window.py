@@ -90,6 +90,21 @@ def test_node_of_several_pictures_shows_its_first(open_window: OpenWindow, qtbot
     assert [shot.output for shot in window.strip.shots()] == ["image"]
 
 
+def test_picture_that_others_are_made_of_is_no_result(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(content("found", "lighter"))
+    page = page_of(window)
+    run(window, qtbot)
+    with qtbot.waitSignal(window.follower.finished, timeout=20_000):
+        window.actions_.live.trigger()
+    with qtbot.waitSignal(window.follower.finished, timeout=20_000):
+        page.editing.apply(SetKnob("", "lighter", "by", 0.25), "Change by")
+    assert [shot.node for shot in window.strip.shots()] == ["lighter", "lighter"]
+    qtbot.waitUntil(lambda: page.status.node("found").picture is not None, timeout=10_000)
+    with qtbot.waitSignal(window.follower.finished, timeout=20_000):
+        page.levels.run_to_requested.emit("found")
+    assert window.strip.shots()[0].node == "found"
+
+
 def test_failure_is_no_longer_listed_when_the_node_is_gone(open_window: OpenWindow, qtbot: QtBot) -> None:
     window = open_window(content("constant", "refuse"))
     run(window, qtbot)

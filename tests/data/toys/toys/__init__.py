@@ -61,6 +61,23 @@ def part(number: int) -> Parts:
     return Parts(grey, np.zeros_like(grey))
 
 
+@node("found", category="Toys", shows=True)
+def found() -> Image:
+    """Give a black picture that was there before."""
+    return np.zeros((1, 4, 6, 3), np.float32)
+
+
+@node("lighter", category="Toys", shows=True)
+def lighter(image: Image, *, by: Annotated[float, Range(0, 1)] = 0.5) -> Image:
+    """Give a lighter picture.
+
+    Args:
+        image: What to make lighter.
+        by: How much.
+    """
+    return np.clip(image + np.float32(by), 0, 1)
+
+
 @node("die", category="Toys")
 def die(
     ctx: Context,
