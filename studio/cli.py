@@ -211,13 +211,14 @@ def _plan(arguments: argparse.Namespace) -> int:
     job = _Job(arguments.file, arguments.sets, arguments.to)
     with Headless(arguments.device) as engine:
         plan = engine.plan(workflow.to_json(job.content), job.targets, str(job.base_dir))
-    problems = cast("list[str]", plan["problems"])
+    nodes = cast("dict[str, dict[str, str]]", plan["nodes"])
+    failed = [f"{name}: {node['because']}" for name, node in nodes.items() if node["state"] == "failed"]
+    problems = [*cast("list[str]", plan["problems"]), *failed]
     for problem in problems:
         _say(problem)
     if arguments.as_json:
         _print_json(plan)
     else:
-        nodes = cast("dict[str, dict[str, str]]", plan["nodes"])
         width = max(map(len, nodes), default=0)
         for name, node in nodes.items():
             print(f"{name:<{width}}  {node['state']:<7}  {node['because']}".rstrip())

@@ -246,6 +246,15 @@ def test_a_plan_is_told_without_running(tmp_path: Path, capsys: pytest.CaptureFi
     assert not paths.output_dir().exists()
 
 
+def test_a_plan_that_finds_a_node_unable_to_run_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["plan", write(tmp_path, chain("refuse_at_once", "show"))]) == 1
+    told = capsys.readouterr()
+    assert "refuse_at_once: 1 is not to my taste." in told.err
+    assert "Try another number." in told.err
+
+
 def test_nodes_are_listed_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["nodes"]) == 0
     assert "toys/slow" in capsys.readouterr().out

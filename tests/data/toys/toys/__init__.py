@@ -115,6 +115,16 @@ def refuse(number: int) -> int:
     raise NodeError(f"{number} is not to my taste.", "Try another number.", socket="number")
 
 
+@node("refuse_at_once", category="Toys", instant=True)
+def refuse_at_once(*, number: int = 1) -> int:
+    """Fail with a sentence as soon as anybody asks.
+
+    Args:
+        number: Anything.
+    """
+    raise NodeError(f"{number} is not to my taste.", "Try another number.")
+
+
 @node("stuck", category="Toys")
 def stuck(ctx: Context, number: int, *, seconds: Annotated[float, Range(0, 1000)] = 100.0) -> int:
     """Sleep without ever looking whether it was cancelled.
