@@ -47,6 +47,8 @@ class KnobRow(QObject):
         self.knob = knob
         self._editing, self._graph, self._node = editing, graph, node.id
         self._gesture = ""
+        spec = catalogue.specs.get(node.type)
+        self._type_title = (spec.title if spec else "") or node.id
         self.label = QLabel(knob.name.replace("_", " "), parent)
         self.label.setToolTip(knob.doc)
         self.label.setStyleSheet(f"color: {DARK.muted}")
@@ -130,13 +132,19 @@ class KnobRow(QObject):
         graph = self._editing.content.graphs.get(self._graph)
         return graph.nodes.get(self._node) if graph else None
 
+    def _named(self) -> str:
+        """The knob and its node, as the canvas calls them in the list of undo."""
+        node = self._current()
+        title = (node.title if node else "") or self._type_title
+        return f"{self.label.text()} of {title}"
+
     def _source(self) -> Socket | None:
         return self._editing.content.graphs[self._graph].wires.get(Socket(self._node, self.knob.name))
 
     def _preview(self, value: Json) -> None:
         self._gesture = self._gesture or uuid.uuid4().hex
         edit = SetKnob(self._graph, self._node, self.knob.name, value)
-        self._editing.apply(edit, f"Change {self.label.text()}", self._gesture)
+        self._editing.apply(edit, f"Change {self._named()}", self._gesture)
 
     def _commit(self, value: Json) -> None:
         node = self._current()
@@ -146,7 +154,7 @@ class KnobRow(QObject):
 
     def _reset(self) -> None:
         edit = SetKnob(self._graph, self._node, self.knob.name, self.knob.default)
-        self._editing.apply(edit, f"Reset {self.label.text()}")
+        self._editing.apply(edit, f"Reset {self._named()}")
 
     def _toggle_lock(self) -> None:
         node = self._current()

@@ -61,7 +61,7 @@ def test_typing_a_number_is_one_named_undo_entry(qtbot: QtBot, editing: Editing)
     QTest.keyClicks(field, "125")
     QTest.keyClick(field, Qt.Key.Key_Return)
     assert editing.content.root.nodes["sampler"].params["steps"] == 125
-    assert (editing.stack.count(), editing.stack.undoText()) == (1, "Change steps")
+    assert (editing.stack.count(), editing.stack.undoText()) == (1, "Change steps of Sampler")
     editing.stack.undo()
     assert editing.content.root.nodes["sampler"].params["steps"] == 20
     assert field.text() == "20"
