@@ -66,8 +66,8 @@ class Binding:
         self._source = source
         self._owners: dict[str, str] = {}
 
-    def bind(self, flat: FlatNode) -> tuple[list[Call], dict[str, Bound]]:
-        """The node's calls and what its outputs are bound to.
+    def bind(self, flat: FlatNode) -> tuple[list[Call], list[Call], dict[str, Bound]]:
+        """The calls the node still needs, those made right here, and what its outputs are bound to.
 
         Raises:
             Wait: Something it depends on is not known yet.
@@ -80,7 +80,7 @@ class Binding:
             if not (spec.lazy and name in spec.many):
                 wired[name] = self._source(source.address, source.output)
         if spec.passes:
-            return [], self._pass_on(flat, wired)
+            return [], [], self._pass_on(flat, wired)
         many = spec.many
         inputs: dict[str, Bound] = {}
         for name, bound in wired.items():
@@ -88,13 +88,14 @@ class Binding:
             inputs[name] = (resolved,) if many.get(name) and isinstance(resolved, Ref) else resolved
         sets = fan_out(flat.address, many, inputs)
         if spec.instant:
-            return [], self._evaluated(flat, sets, inputs)
+            made = [self._call(flat, given) for given in (sets if sets is not None else [inputs])]
+            return [], made, self._evaluated(flat, made, fanned=sets is not None)
         calls = [self._call(flat, given) for given in (sets if sets is not None else [inputs])]
         for index, call in enumerate(calls):
             if spec.sink and not spec.lazy:
                 call.key = f"{call.key}#{index}"  # equal elements are written one by one
             self._owners[call.key] = flat.address
-        return calls, self._outputs(spec, calls, fanned=sets is not None)
+        return calls, [], self._outputs(spec, calls, fanned=sets is not None)
 
     def _resolved(self, bound: Bound) -> Bound:
         """Scalars by value, lists by element."""
@@ -231,12 +232,10 @@ class Binding:
             bound[output.name] = refs if fanned else refs[0]
         return bound
 
-    def _evaluated(
-        self, flat: FlatNode, sets: list[dict[str, Bound]] | None, inputs: dict[str, Bound]
-    ) -> dict[str, Bound]:
+    def _evaluated(self, flat: FlatNode, calls: list[Call], *, fanned: bool) -> dict[str, Bound]:
         """Outputs of a node that planning itself evaluates."""
-        results = [self._instant(flat, given) for given in (sets if sets is not None else [inputs])]
-        if sets is None:
+        results = [self._instant(call) for call in calls]
+        if not fanned:
             return results[0]
         return {
             output.name: tuple(
@@ -248,9 +247,8 @@ class Binding:
             for output in flat.spec.outputs
         }
 
-    def _instant(self, flat: FlatNode, given: Mapping[str, Bound]) -> dict[str, Bound]:
-        spec = flat.spec
-        call = self._call(flat, given)
+    def _instant(self, call: Call) -> dict[str, Bound]:
+        flat, spec = call.flat, call.flat.spec
         wires = {name: self._values(bound) for name, bound in call.inputs.items()}
         context = self._ground.context(flat.address, call.key)
         with self._authors_code(spec.type):

@@ -19,7 +19,7 @@ from studio.flatten import Flat, FlatNode
 from studio.ground import Ground
 from studio.spec import KnobError
 from studio.types import Json
-from studio.why import SINK, why
+from studio.why import GIVES_ON, SINK, why
 
 EMPTY = "the list it is given is empty"
 PlannedState = Literal["cached", "run", "waiting", "blocked", "skipped", "failed"]
@@ -44,6 +44,7 @@ class NodePlan:
         standing: How far planning is with it.
         because: What it waits for, or why it is out.
         calls: Its calls, once keyed; none for nodes that planning itself evaluates.
+        evaluated: Calls that planning made itself, of nodes that are instant.
         outputs: What its outputs are bound to, once keyed.
         error: Of a node that planning found unable to run.
     """
@@ -52,6 +53,7 @@ class NodePlan:
     standing: Standing = Standing.WAITING
     because: str = ""
     calls: list[Call] = field(default_factory=list[Call])
+    evaluated: list[Call] = field(default_factory=list[Call])
     outputs: dict[str, Bound] = field(default_factory=dict[str, Bound])
     error: StudioError | None = None
 
@@ -60,6 +62,18 @@ class NodePlan:
         """True if it was given an empty list, so that there is nothing to call."""
         spec = self.flat.spec
         return self.standing is Standing.KEYED and not (self.calls or spec.instant or spec.passes)
+
+    def given_on(self) -> set[str]:
+        """Keys of the calls whose values it gives on unread; none for other nodes."""
+        if not self.flat.spec.passes:
+            return set()
+        bounds = self.outputs.values()
+        return {ref.call for bound in bounds for ref in (bound if isinstance(bound, tuple) else (bound,))}
+
+    def evaluated_anew(self, last: Json) -> bool:
+        """True if planning evaluated it, and not as in the last run, whose ingredients are `last`."""
+        keys: list[Json] = [call.key for call in self.evaluated]
+        return bool(keys) and (not isinstance(last, dict) or last.get("keys") != keys)
 
 
 class Planning:
@@ -179,7 +193,7 @@ class Planning:
             return
         address = plan.flat.address
         try:
-            plan.calls, plan.outputs = self._binding.bind(plan.flat)
+            plan.calls, plan.evaluated, plan.outputs = self._binding.bind(plan.flat)
             plan.standing = Standing.KEYED
             for call in plan.calls:
                 self.calls[call.key] = call
@@ -300,4 +314,8 @@ def _planned(plan: NodePlan, running: set[str], last: Mapping[str, Json] | None)
     for call in plan.calls:
         if call.key in running:
             return Planned("run", SINK if plan.flat.spec.sink else why(call.ingredients(), last))
+    if plan.evaluated_anew(cast("Json", last)):
+        return Planned("run", why(plan.evaluated[0].ingredients(), last))
+    if not running.isdisjoint(plan.given_on()):
+        return Planned("run", GIVES_ON)
     return Planned("skipped", EMPTY) if plan.is_empty else Planned("cached")

@@ -109,14 +109,15 @@ class Run:
         """Address → what its key was made of, for nodes whose key is not that of the last run."""
         changed: dict[str, Json] = {}
         for address, plan in self._planning.nodes.items():
-            if plan.standing is not Standing.KEYED or not plan.calls:
+            calls = plan.calls or plan.evaluated
+            if plan.standing is not Standing.KEYED or not calls:
                 continue
             if any(call.key in self._pending for call in plan.calls):
                 continue  # cancelled before it was made
             known = self._last.get(address)
-            keys: list[Json] = [call.key for call in plan.calls]
+            keys: list[Json] = [call.key for call in calls]
             if not isinstance(known, dict) or known.get("keys") != keys:
-                changed[address] = {**plan.calls[0].ingredients(), "keys": keys}
+                changed[address] = {**calls[0].ingredients(), "keys": keys}
         return changed
 
     def _take_up(self) -> None:

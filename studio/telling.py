@@ -13,7 +13,7 @@ from studio.flatten import Flat
 from studio.ground import Ground
 from studio.plan import EMPTY, NodePlan, Planning, Standing, to_run
 from studio.types import Json
-from studio.why import SINK, why
+from studio.why import GIVES_ON, SINK, why
 
 _PICTURES = frozenset(("image", "mask", "latent"))
 
@@ -48,6 +48,7 @@ class Telling:
         self._states: dict[str, NodeState] = {}
         self._open: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
+        self._made: set[str] = set()
         self._told_failed: set[str] = set()
         self.failed = False
 
@@ -57,7 +58,7 @@ class Telling:
         states: dict[str, NodeState] = dict.fromkeys(sorted(flat.unknown), "blocked")
         states.update(dict.fromkeys(flat.skipped, "skipped"))
         for address, plan in self._planning.nodes.items():
-            states[address] = _first_state(plan, running)
+            states[address] = _first_state(plan, running, self._last.get(address))
         self._states = states
         self._emit(RunStarted(self._run, dict(states)))
         self._tell_blocked(flat, problems)
@@ -101,6 +102,7 @@ class Telling:
     def done(self, call: Call, seconds: float, given: Mapping[str, object]) -> None:
         """A call is made; with the last of its calls the node has run."""
         address = call.flat.address
+        self._made.add(call.key)
         self._seconds[address] = self._seconds.get(address, 0.0) + seconds
         self._open[address] -= 1
         for output in call.flat.spec.outputs:
@@ -144,8 +146,8 @@ class Telling:
             now = self._states.get(address)
             final = self._final(plan, now, cancelled=cancelled)
             if final != now:
-                why_not = EMPTY if plan.is_empty else plan.because
-                self._change(NodeChanged(self._run, address, final, why=why_not))
+                reason = self._final_why(plan) if final == "ran" else EMPTY if plan.is_empty else plan.because
+                self._change(NodeChanged(self._run, address, final, why=reason))
         if not cancelled:
             for target in self._planning.targets:
                 plan = self._planning.nodes.get(target)
@@ -162,8 +164,22 @@ class Telling:
                 return "failed"
             case Standing.SKIPPED:
                 return "skipped"
+            case Standing.KEYED if self._ran_in_passing(plan):
+                return "ran"
             case _:
                 return "cancelled" if cancelled else "skipped" if plan.is_empty else "cached"
+
+    def _ran_in_passing(self, plan: NodePlan) -> bool:
+        """True if the node made no call of its own, and yet what it gives is new in this run."""
+        return plan.evaluated_anew(self._last.get(plan.flat.address)) or not self._made.isdisjoint(
+            plan.given_on()
+        )
+
+    def _final_why(self, plan: NodePlan) -> str:
+        if not plan.evaluated:
+            return GIVES_ON
+        before = self._last.get(plan.flat.address)
+        return why(plan.evaluated[0].ingredients(), before if isinstance(before, dict) else None)
 
     def _show(self, plan: NodePlan) -> None:
         """Tell where the pictures of a target are: its outputs, or, of a sink, what it was given."""
@@ -180,12 +196,14 @@ class Telling:
                 self._emit(Result(self._run, plan.flat.address, output, told.type, key, count))
 
 
-def _first_state(plan: NodePlan, running: set[str]) -> NodeState:
+def _first_state(plan: NodePlan, running: set[str], last: Json) -> NodeState:
     match plan.standing:
         case Standing.KEYED if plan.is_empty:
             return "skipped"
         case Standing.KEYED:
-            return "waiting" if any(call.key in running for call in plan.calls) else "cached"
+            needed = plan.given_on() | {call.key for call in plan.calls}
+            runs = plan.evaluated_anew(last) or not running.isdisjoint(needed)
+            return "waiting" if runs else "cached"
         case Standing.WAITING:
             return "waiting"
         case Standing.BLOCKED:

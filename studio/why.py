@@ -11,6 +11,7 @@ from studio.types import Json
 
 FIRST = "first run"
 GONE = "its result was no longer kept"
+GIVES_ON = "it gives on what is computed anew"
 SINK = "it writes a file, and always runs"
 _LONG = 40
 

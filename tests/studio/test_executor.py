@@ -513,3 +513,25 @@ def test_drawn_values_replace_the_documents_own(bench: Bench) -> None:
     bench.run(chain(), draws={"a": {"value": 5}})
     bench.run(chain(knob=5))
     assert not calls
+
+
+def test_constants_and_what_is_passed_on_run_when_they_are_new(bench: Bench) -> None:
+    def document(number: int) -> Content:
+        return content(
+            {
+                "n": ("number", {"value": number}, {}),
+                "g": ("grain", {}, {"value": "n.int"}),
+                "r": ("reroute", {}, {"value": "g.grain"}),
+            },
+            id="constant",
+        )
+
+    assert bench.plan(document(1), "r")["n"] == ("run", "first run")
+    bench.run(document(1), "r")
+    assert (bench.states["n"], bench.states["r"]) == ("ran", "ran")
+    assert bench.whys["n"] == "first run"
+    bench.run(document(1), "r")
+    assert set(bench.states.values()) == {"cached"}
+    bench.run(document(2), "r")
+    assert bench.whys["n"] == "“value” 1 → 2"
+    assert bench.whys["r"] == "it gives on what is computed anew"
