@@ -54,12 +54,18 @@ def failure(error: BaseException) -> StudioError:
     """What stopped a node's code, as a sentence."""
     if isinstance(error, StudioError):
         return error
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _says_out_of_memory(error):
         return NodeError("There is not enough memory for this.", "Make the picture or batch smaller.")
     if isinstance(error, Cancelled):
         return NodeError("It stopped as if cancelled, and nobody had cancelled it.", "Tell its author.")
     name = type(error).__name__
     return NodeError(f"It stopped with {name}: {error}.", "The engine's log has the details.")
+
+
+def _says_out_of_memory(error: BaseException) -> bool:
+    """True for torch's own errors, which are no MemoryError: on a card one class, on a CPU only words."""
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
 
 
 def lazily(result: object) -> Generator[str, object, object]:

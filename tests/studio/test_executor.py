@@ -261,6 +261,12 @@ def test_an_exception_becomes_a_sentence(bench: Bench) -> None:
     assert bench.failures["bad"].title == "It stopped with ValueError: a stone in the shoe."
 
 
+def test_running_out_of_memory_is_told_with_its_remedy(bench: Bench) -> None:
+    bench.run(content({"bad": ("broken", {"how": "memory"}, {})}))
+    assert bench.failures["bad"].title == "There is not enough memory for this."
+    assert "smaller" in bench.failures["bad"].remedy
+
+
 def test_a_node_returning_none_is_told(bench: Bench) -> None:
     assert bench.run(content({"bad": ("broken", {"how": "none"}, {})})).state == "failed"
     assert bench.failures["bad"].title == "It gave nothing at “grain”."

@@ -159,6 +159,10 @@ def broken(grain: Grain | None = None, *, how: str = "raise") -> Grain:
     calls["broken"] += 1
     if how == "raise":
         raise ValueError("a stone in the shoe")
+    if how == "memory":
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 805306368 bytes."
+        )
     if how == "error":
         raise NodeError("The grain is rotten.", "Take another.", socket="grain")
     return None  # pyright: ignore[reportReturnType]
