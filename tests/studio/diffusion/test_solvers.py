@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from nodes import sampling as declared
+from nodes import solvers as declared
 from studio.declare import Extension
 from studio.diffusion import schedules
 from studio.diffusion.api import Solver, State
