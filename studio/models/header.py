@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -31,11 +32,13 @@ class Header:
         tensors: Name → place, in file order.
         raw: The header's bytes as written.
         size: Of the whole file, in bytes.
+        metadata: What the file's author wrote beside the tensors.
     """
 
     tensors: dict[str, TensorPlace]
     raw: bytes
     size: int
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def read_header(path: Path) -> Header:
@@ -60,7 +63,8 @@ def read_header(path: Path) -> Header:
             f"the file has {_megabytes(size)}.",
             "Copy or download it again.",
         )
-    tensors = _places(path, raw, _LENGTH_BYTES + length)
+    entries = _entries(path, raw)
+    tensors = _places(path, entries, _LENGTH_BYTES + length)
     claimed = max((place.end for place in tensors.values()), default=_LENGTH_BYTES + length)
     if claimed > size:
         raise FileError(
@@ -68,18 +72,30 @@ def read_header(path: Path) -> Header:
             f"the file has {_megabytes(size)}.",
             "Copy or download it again.",
         )
-    return Header(tensors, raw, size)
+    return Header(tensors, raw, size, _metadata(entries))
 
 
-def _places(path: Path, raw: bytes, start: int) -> dict[str, TensorPlace]:
+def _entries(path: Path, raw: bytes) -> dict[str, object]:
     try:
         entries = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise _alien(path) from error
     if not isinstance(entries, dict):
         raise _alien(path)
+    return cast("dict[str, object]", entries)
+
+
+def _metadata(entries: Mapping[str, object]) -> dict[str, str]:
+    found = entries.get("__metadata__")
+    if not isinstance(found, dict):
+        return {}
+    pairs = cast("dict[str, object]", found).items()
+    return {name: value for name, value in pairs if isinstance(value, str)}
+
+
+def _places(path: Path, entries: Mapping[str, object], start: int) -> dict[str, TensorPlace]:
     places: dict[str, TensorPlace] = {}
-    for name, entry in cast("dict[str, object]", entries).items():
+    for name, entry in entries.items():
         if name != "__metadata__":
             places[name] = _place(path, entry, start)
     return dict(sorted(places.items(), key=lambda item: item[1].begin))
