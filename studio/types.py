@@ -95,6 +95,8 @@ class Patch:
         params: Its parameters, JSON.
         tensors: Name → digest of tensors it needs, held in the cache.
         span: Range of the trajectory (0–1) in which it acts.
+        path: File it reads, wherever that lies now; enters no key.
+        identity: Digest of that file, which does.
     """
 
     name: str
@@ -102,6 +104,14 @@ class Patch:
     params: Mapping[str, Json] = field(default_factory=dict[str, Json])
     tensors: Mapping[str, str] = field(default_factory=dict[str, str])
     span: tuple[float, float] = (0.0, 1.0)
+    path: str = ""
+    identity: str = ""
+
+    @property
+    def key_part(self) -> Json:
+        """What enters keys: everything but where its file lies."""
+        tensors: dict[str, Json] = dict(self.tensors)
+        return [self.name, self.version, dict(self.params), tensors, list(self.span), self.identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,7 @@ class Recipe:
         part: Which network of the checkpoint is meant (``unet``, ``text_encoder``, ``vae``).
         family: Registered model family.
         patches: Applied in order.
+        members: Networks it is composed of, where it is more than one (the text encoders of SDXL).
     """
 
     path: str
@@ -121,15 +132,14 @@ class Recipe:
     part: str
     family: str
     patches: tuple[Patch, ...] = ()
+    members: tuple[Recipe, ...] = ()
 
     @property
     def key_part(self) -> Json:
         """What enters keys: everything but where the file lies."""
-        patches: list[Json] = [
-            [item.name, item.version, dict(item.params), dict(item.tensors), list(item.span)]
-            for item in self.patches
-        ]
-        return [self.identity, self.part, self.family, patches]
+        patches: list[Json] = [patch.key_part for patch in self.patches]
+        members: list[Json] = [member.key_part for member in self.members]
+        return [self.identity, self.part, self.family, patches, members]
 
 
 @wire("model", "#b388eb", "denoiser: a recipe (file identity + patches), not weights")
@@ -157,16 +167,67 @@ class Vae:
 
 
 @dataclass(frozen=True, eq=False)
+class Control:
+    """A picture that a control network follows.
+
+    Attributes:
+        recipe: The control network.
+        hint: float32 ``[N, 3, H, W]``, 0–1, on the CPU, at any size.
+        digest: Content digest of everything here but the span.
+        strength: Factor of what the network adds.
+        span: Range of the trajectory (0–1) in which it acts.
+        mask: float32 ``[N or 1, H, W]`` on the CPU, 1 = acts; None = everywhere.
+        kind: What the hint shows, for networks that take several kinds.
+        vae: Encodes the hint, for networks that take latents.
+    """
+
+    recipe: Recipe
+    hint: torch.Tensor
+    digest: str
+    strength: float = 1.0
+    span: tuple[float, float] = (0.0, 1.0)
+    mask: torch.Tensor | None = None
+    kind: str = ""
+    vae: Recipe | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePrompt:
+    """A picture that is told beside the words, through an IP-Adapter.
+
+    Attributes:
+        recipe: The adapter.
+        embeds: float32 ``[N, tokens, width]`` on the CPU, as the image encoder gives them.
+        digest: Content digest of everything here but the span.
+        strength: Factor of what the adapter adds.
+        span: Range of the trajectory (0–1) in which it acts.
+        mask: float32 ``[N or 1, H, W]`` on the CPU, 1 = acts; None = everywhere.
+    """
+
+    recipe: Recipe
+    embeds: torch.Tensor
+    digest: str
+    strength: float = 1.0
+    span: tuple[float, float] = (0.0, 1.0)
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class ConditioningEntry:
-    """One thing the denoiser is told.
+    """One thing the denoiser is told. Change it with `studio.diffusion.conditioning.changed` only.
 
     Attributes:
         embeddings: float32 ``[1, tokens, width]`` on the CPU.
-        digest: Content digest of the embeddings and everything else in the entry.
+        digest: Content digest of all that is here but span, controls and images.
         pooled: float32 ``[1, width]`` or None.
         span: Range of the trajectory (0 = pure noise, 1 = finished) in which it acts.
         strength: Weight among the entries active at a step.
         extra: Whatever a family adds (size and crop for SDXL); JSON.
+        mask: float32 ``[N or 1, H, W]`` on the CPU, 1 = acts there; fitted to the latent's size.
+        area: Top, left, height and width of the box it is told for, in parts of the picture; None = all.
+        hints: Name → tensor of what a family adds: ``concat`` (latents beside x), ``reference`` …
+        controls: Control networks that act with it.
+        images: Pictures told beside the words.
     """
 
     embeddings: torch.Tensor
@@ -175,6 +236,11 @@ class ConditioningEntry:
     span: tuple[float, float] = (0.0, 1.0)
     strength: float = 1.0
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    mask: torch.Tensor | None = None
+    area: tuple[float, float, float, float] | None = None
+    hints: Mapping[str, torch.Tensor] = field(default_factory=dict[str, "torch.Tensor"])
+    controls: tuple[Control, ...] = ()
+    images: tuple[ImagePrompt, ...] = ()
 
 
 @wire("conditioning", "#ffd166", "entries: embeddings [1, tokens, width] with strength and range of steps")
@@ -186,3 +252,11 @@ class Conditioning:
 
 
 CORE_WIRES: tuple[WireType, ...] = (INT, FLOAT, BOOL, TEXT, IMAGE, MASK)
+
+
+@wire("upscale_model", "#9bd8c9", "network that enlarges pictures: a recipe (file identity), not weights")
+@dataclass(frozen=True, slots=True)
+class UpscaleModel:
+    """A network that enlarges pictures."""
+
+    recipe: Recipe

@@ -58,8 +58,10 @@ def fill(
     files: list[Path],
     place: Place,
     check: Check,
-) -> None:
+) -> Mapping[str, torch.Tensor]:
     """Give a network made on the meta device its weights, from mapped files, in the place's number format.
+
+    Returns the tensors as they lie in the files, by name: mapped, so they take no memory of their own.
 
     Args:
         network: Without weights.
@@ -73,6 +75,7 @@ def fill(
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     weights: dict[str, torch.Tensor] = {}
+    source: dict[str, torch.Tensor] = {}
     dtype = getattr(torch, place.dtype)
     since = 0
     for path in files:
@@ -84,6 +87,7 @@ def fill(
                     raise _misfit(path, f"{name} is {list(tensor.shape)}, not {list(wanted[name])}")
                 # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
                 layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+                source[name] = tensor
                 weights[name] = tensor.to(place.device, dtype, memory_format=layout)
                 since += tensor.nbytes
                 if since >= _LOOK_BYTES:
@@ -96,6 +100,7 @@ def fill(
         )
     network.load_state_dict(weights, assign=True)
     network.requires_grad_(False).eval()
+    return source
 
 
 def _misfit(path: Path, what: str) -> NodeError:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from studio.cache import codec
-from studio.types import Conditioning, ConditioningEntry, TextEncoder
+from studio.diffusion.conditioning import entry
+from studio.types import Conditioning, TextEncoder
 
 if TYPE_CHECKING:
     from studio.context import Context
-    from studio.diffusion.api import Encoder
+    from studio.diffusion.api import TextNetwork, Tokenizer
 
 
 def encode(text_encoder: TextEncoder, text: str, ctx: Context) -> Conditioning:
@@ -22,17 +22,21 @@ def encode(text_encoder: TextEncoder, text: str, ctx: Context) -> Conditioning:
         Cancelled: Between layers.
     """
     with ctx.weights.use(ctx, text_encoder.recipe) as encoder, torch.inference_mode():
-        embedded, pooled = encoder.encode(chunks(encoder, text))
-    embedded = embedded.reshape(1, -1, embedded.shape[-1]).clone()
-    first = None if pooled is None else pooled[:1].clone()
-    digest = codec.digest([embedded.numpy(), None if first is None else first.numpy()])
-    return Conditioning((ConditioningEntry(embedded, digest, first),))
+        outputs = {name: _encoded(network, text) for name, network in encoder.networks.items()}
+        embedded, pooled = encoder.join(outputs)
+    return Conditioning((entry(embedded.clone(), None if pooled is None else pooled.clone()),))
 
 
-def chunks(encoder: Encoder, text: str) -> list[list[int]]:
-    """Ids in chunks of the encoder's window, each with begin and end, the last one padded."""
-    ids = encoder.tokens(text)
-    room = encoder.window - 2
+def _encoded(network: TextNetwork, text: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    embedded, pooled = network.encode(chunks(network.tokenizer, text), skip=None, embeddings={})
+    return embedded.reshape(1, -1, embedded.shape[-1]), None if pooled is None else pooled[:1]
+
+
+def chunks(tokenizer: Tokenizer, text: str) -> list[list[int]]:
+    """Ids in chunks of the tokenizer's window, each with begin and end, the last one padded."""
+    ids = tokenizer.tokens(text)
+    begin = [] if tokenizer.begin is None else [tokenizer.begin]
+    room = tokenizer.window - 1 - len(begin)
     parts = [ids[start : start + room] for start in range(0, len(ids), room)] or [[]]
-    filled = [[encoder.begin, *part, encoder.end] for part in parts]
-    return [part + [encoder.pad] * (encoder.window - len(part)) for part in filled]
+    filled = [[*begin, *part, tokenizer.end] for part in parts]
+    return [part + [tokenizer.pad] * (tokenizer.window - len(part)) for part in filled]

@@ -91,7 +91,7 @@ class WeightsStore:
             self._release()
         family: Family = ctx.extension("family", recipe.family)
         _check_unchanged(family, recipe)
-        network: Any = family.load(recipe, self.place, ctx.check)
+        network: Any = family.load(recipe, _Loader(self, ctx))
         for patch in recipe.patches:
             ctx.extension("patch", patch.name)(network, patch)
         self._held[name] = network
@@ -113,6 +113,23 @@ class WeightsStore:
             import torch
 
             torch.cuda.empty_cache()
+
+
+class _Loader:
+    """What families build with; see `studio.diffusion.api.Loader`."""
+
+    def __init__(self, store: WeightsStore, ctx: Context) -> None:
+        self.place = store.place
+        self._store = store
+        self._ctx = ctx
+
+    def check(self) -> None:
+        """Stop here if the run was cancelled."""
+        self._ctx.check()
+
+    def get(self, recipe: Recipe) -> Any:
+        """Another network, held by the same store."""
+        return self._store._get(self._ctx, recipe)  # pyright: ignore[reportPrivateUsage]
 
 
 def _never() -> None:

@@ -6,8 +6,7 @@ Recognising needs no torch; it is imported where networks are built and called.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,9 +16,8 @@ from studio.errors import NodeError
 if TYPE_CHECKING:
     import torch
 
-    from studio.diffusion.api import Autoencoder, Check, Denoiser, Encoder
-    from studio.diffusion.device import Place
-    from studio.types import ConditioningEntry, Recipe
+    from studio.diffusion.api import Autoencoder, Check, Denoiser, Encoder, Loader
+    from studio.types import Recipe
 
 _PARTS = {
     # How far the VAE shrinks pictures, and its colours, are the denoiser's to tell.
@@ -35,7 +33,6 @@ _PREVIEW = (
     (-0.1060, -0.1308, -0.3589),
     (0.5, 0.5, 0.5),
 )
-_UNET_BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock", "Downsample2D", "Upsample2D")
 _VAE_BLOCKS = ("ResnetBlock2D", "Attention", "Downsample2D", "Upsample2D")
 
 
@@ -60,11 +57,11 @@ class StableDiffusion:
             case _:
                 return None
 
-    def load(self, recipe: Recipe, place: Place, check: Check) -> Denoiser | Encoder | Autoencoder:
+    def load(self, recipe: Recipe, loader: Loader) -> Denoiser | Encoder | Autoencoder:
         """Build one part; see `studio.diffusion.api.Family`."""
-        build = {"unet": UNet, "text_encoder": Clip, "vae": Kl}[recipe.part]
+        build = {"unet": unet, "text_encoder": clip, "vae": Kl}[recipe.part]
         try:
-            return build(Path(recipe.path), place, check)
+            return build(Path(recipe.path), loader)
         except (TypeError, KeyError, AttributeError, IndexError) as error:
             raise NodeError(
                 f"The configuration of {recipe.part} in {recipe.path} cannot be used: {error}.",
@@ -75,102 +72,59 @@ class StableDiffusion:
 FAMILY = StableDiffusion()
 
 
-class UNet:
-    """The denoiser; see `studio.diffusion.api.Denoiser`."""
+def unet(path: Path, loader: Loader) -> Denoiser:
+    """Build the denoiser of a diffusers folder."""
+    import torch
 
-    def __init__(self, path: Path, place: Place, check: Check) -> None:
-        import torch
+    from studio.diffusion import loading
+    from studio.diffusion.unet import Facts, UNet
 
-        from studio.diffusion import loading
-
-        self.check = check
-        library = loading.imported("diffusers.models.unets.unet_2d_condition", check)
-        settings = dict(loading.config(path / "unet/config.json"))
-        with torch.device("meta"):
-            network: Any = library.UNet2DConditionModel.from_config(settings)
-        loading.fill(network, loading.files_of(path / "unet"), place, check)
-        loading.stop_inside(network, _UNET_BLOCKS, lambda: self.check())
-        self._network = network
-        self.nbytes = loading.nbytes(network)
-        self.sampling = sampling_of(loading.config(path / "scheduler/scheduler_config.json"))
-        self.channels = int(network.config.in_channels)
-        vae = loading.config(path / "vae/config.json")
-        self.downscale = 2 ** (len(vae["block_out_channels"]) - 1)
-        self.preview = torch.tensor(_preview(path))
-        self.device = torch.device(place.device)
-        self._dtype = getattr(torch, place.dtype)
-        self._embedded: tuple[tuple[str, ...], int, torch.Tensor] | None = None
-
-    def __call__(
-        self, x: torch.Tensor, sigma: float, entries: Sequence[ConditioningEntry]
-    ) -> list[torch.Tensor]:
-        """Estimate the picture under each entry, all in one call."""
-        import torch
-
-        count = len(entries)
-        scale = 1 / math.sqrt(sigma**2 + 1)
-        batch = torch.cat([x * scale] * count) if count > 1 else x * scale
-        time = torch.tensor(self.sampling.timestep(sigma), device=self.device)
-        given = self._network(
-            batch.to(self._dtype), time, self._embeddings(entries, len(x)), return_dict=False
-        )[0].float()
-        return [self._estimate(x, part, sigma, scale) for part in given.chunk(count)]
-
-    def _estimate(self, x: torch.Tensor, given: torch.Tensor, sigma: float, scale: float) -> torch.Tensor:
-        if self.sampling.prediction == "v_prediction":
-            return x * scale**2 - given * (sigma * scale)
-        if self.sampling.prediction == "sample":
-            return given
-        return x - given * sigma
-
-    def _embeddings(self, entries: Sequence[ConditioningEntry], batch: int) -> torch.Tensor:
-        """Embeddings of all entries, one after the other; kept until others are asked for."""
-        import torch
-
-        name = tuple(entry.digest for entry in entries)
-        if self._embedded is None or self._embedded[:2] != (name, batch):
-            # Attention over tokens repeated is attention over them once, so that lengths can be made equal.
-            tokens = math.lcm(*(entry.embeddings.shape[1] for entry in entries))
-            parts = [entry.embeddings.repeat(1, tokens // entry.embeddings.shape[1], 1) for entry in entries]
-            width = int(self._network.config.cross_attention_dim)
-            for part in parts:
-                if part.shape[2] != width:
-                    raise NodeError(
-                        f"The conditioning is {part.shape[2]} wide, the model takes {width}.",
-                        "Encode the prompt with the text encoder of the same model.",
-                    )
-            both = torch.cat([part.expand(batch, -1, -1) for part in parts])
-            self._embedded = (name, batch, both.to(self.device, self._dtype))
-        return self._embedded[2]
+    library = loading.imported("diffusers.models.unets.unet_2d_condition", loader.check)
+    settings = dict(loading.config(path / "unet/config.json"))
+    with torch.device("meta"):
+        network: Any = library.UNet2DConditionModel.from_config(settings)
+    source = loading.fill(network, loading.files_of(path / "unet"), loader.place, loader.check)
+    vae = loading.config(path / "vae/config.json")
+    facts = Facts(
+        sampling_of(loading.config(path / "scheduler/scheduler_config.json")),
+        2 ** (len(vae["block_out_channels"]) - 1),
+        _preview(path),
+        {"steps": 20, "guidance": 7.0},
+    )
+    return UNet(network, source, facts, loader.check)
 
 
-class Clip:
-    """The text encoder; see `studio.diffusion.api.Encoder`."""
+def clip(path: Path, loader: Loader) -> Encoder:
+    """Build the text encoder of a diffusers folder."""
+    import torch
 
-    def __init__(self, path: Path, place: Place, check: Check) -> None:
-        import torch
+    from studio.diffusion import loading
+    from studio.diffusion.clip import Clip, Single
 
-        from studio.diffusion import loading
+    library = loading.imported("transformers.models.clip", loader.check)
+    settings: Any = library.CLIPTextConfig(**loading.config(path / "text_encoder/config.json"))
+    with torch.device("meta"):
+        network: Any = library.CLIPTextModel(settings)
+    source = loading.fill(network, loading.files_of(path / "text_encoder"), loader.place, loader.check)
+    positions = torch.arange(settings.max_position_embeddings, device=loader.place.device)
+    network.embeddings.position_ids = positions[None]
+    tokenizer = _Tokenizer(library, path / "tokenizer", int(settings.max_position_embeddings))
+    return cast("Encoder", Single("l", Clip(network, source, "clip_l", tokenizer, loader.check)))
 
-        self.check = check
-        library = loading.imported("transformers.models.clip", check)
-        settings: Any = library.CLIPTextConfig(**loading.config(path / "text_encoder/config.json"))
-        with torch.device("meta"):
-            network: Any = library.CLIPTextModel(settings)
-        loading.fill(network, loading.files_of(path / "text_encoder"), place, check)
-        positions = torch.arange(settings.max_position_embeddings, device=place.device)
-        network.embeddings.position_ids = positions[None]
-        loading.stop_inside(network, ("CLIPEncoderLayer",), lambda: self.check())
-        self._network = network
-        self.nbytes = loading.nbytes(network)
+
+class _Tokenizer:
+    """The tokenizer of a diffusers folder; see `studio.diffusion.api.Tokenizer`."""
+
+    def __init__(self, library: Any, folder: Path, window: int) -> None:
         try:
-            tokenizer: Any = library.CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
+            tokenizer: Any = library.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise NodeError(
-                f"The tokenizer in {path} cannot be read: {error}.", "Download the model again."
+                f"The tokenizer in {folder} cannot be read: {error}.", "Download the model again."
             ) from error
-        self.window = int(settings.max_position_embeddings)
-        self.begin, self.end = int(tokenizer.bos_token_id), int(tokenizer.eos_token_id)
+        self.window = window
+        self.begin: int | None = int(tokenizer.bos_token_id)
+        self.end = int(tokenizer.eos_token_id)
         self.pad = int(tokenizer.pad_token_id)
         self._tokenizer = tokenizer
 
@@ -178,29 +132,23 @@ class Clip:
         """Ids of a text, without begin and end."""
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-    def encode(self, chunks: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Encode chunks of ids; the last layer's output, normalised."""
-        import torch
-
-        ids = torch.tensor(chunks, device=self._network.device)
-        given = self._network(ids)
-        return given.last_hidden_state.float().cpu(), given.pooler_output.float().cpu()
-
 
 class Kl:
     """The autoencoder; see `studio.diffusion.api.Autoencoder`."""
 
-    def __init__(self, path: Path, place: Place, check: Check) -> None:
+    def __init__(self, path: Path, loader: Loader) -> None:
         import torch
 
         from studio.diffusion import loading
 
-        self.check = check
-        library = loading.imported("diffusers.models.autoencoders.autoencoder_kl", check)
+        self.check: Check = loader.check
+        library = loading.imported("diffusers.models.autoencoders.autoencoder_kl", loader.check)
         settings = dict(loading.config(path / "vae/config.json"))
         with torch.device("meta"):
             network: Any = library.AutoencoderKL.from_config(settings)
-        loading.fill(network, loading.files_of(path / "vae"), place, check)
+        source = loading.fill(network, loading.files_of(path / "vae"), loader.place, loader.check)
+        self.modules: Mapping[str, torch.nn.Module] = {"vae": network}
+        self.source: Mapping[str, Mapping[str, torch.Tensor]] = {"vae": source}
         loading.stop_inside(network, _VAE_BLOCKS, lambda: self.check())
         self._network = network
         self.nbytes = loading.nbytes(network)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from studio.api import ConditioningEntry, Recipe
+from studio.api import ConditioningEntry, Json, Recipe
 
 if TYPE_CHECKING:
     import torch
 
-    from studio.diffusion.device import Place
+    from studio.diffusion.api import Loader, Perturb
 
 
 class Grey:
@@ -26,10 +26,16 @@ class Grey:
         self.channels, self.downscale, self.nbytes = 4, 8, 0
         self.preview = torch.zeros(5, 3)
         self.device, self.check = device, check
+        self.networks: Mapping[str, Any] = {}
+        self.defaults: Mapping[str, Json] = {"steps": 4}
         self._level = level
 
     def __call__(
-        self, x: torch.Tensor, sigma: float, entries: Sequence[ConditioningEntry]
+        self,
+        x: torch.Tensor,
+        sigma: float,
+        entries: Sequence[ConditioningEntry],
+        perturb: Perturb | None = None,
     ) -> list[torch.Tensor]:
         """The same grey under every entry."""
         self.check()
@@ -43,9 +49,9 @@ class GreyFamily:
         """No file is one of these."""
         return None
 
-    def load(self, recipe: Recipe, place: Place, check: Callable[[], None]) -> Grey:
+    def load(self, recipe: Recipe, loader: Loader) -> Grey:
         """Take the grey from the recipe."""
-        return Grey(float(recipe.identity), place.device, check)
+        return Grey(float(recipe.identity), loader.place.device, loader.check)
 
 
 GREY = GreyFamily()
