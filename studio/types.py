@@ -72,12 +72,16 @@ class Latent:
         noise_mask: float32 ``[N or 1, H, W]`` on the CPU, 1 = repaint; None = everything.
         blank: True while nothing was encoded or sampled into it: its channel count is provisional,
             and whoever denoises it takes the model's own.
+        first: Place of its first picture in the batch that it was cut from: noise is drawn for the whole.
+        of: How many pictures that batch has; 0 = it is the whole batch.
     """
 
     samples: torch.Tensor
     downscale: int
     noise_mask: torch.Tensor | None = None
     blank: bool = False
+    first: int = 0
+    of: int = 0
 
     @property
     def channels(self) -> int:
@@ -260,3 +264,36 @@ class UpscaleModel:
     """A network that enlarges pictures."""
 
     recipe: Recipe
+
+
+@wire("noise", "#a3b18a", "what a trajectory begins with: noise of a seed, or none")
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise to begin with, and the seed of what a solver draws.
+
+    Attributes:
+        seed: Unsigned 64-bit.
+        added: False = none is added, because the latent holds some already.
+    """
+
+    seed: int = 0
+    added: bool = True
+
+
+@wire("guider", "#e5989b", "model, conditionings and how their estimates become one: data")
+@dataclass(frozen=True, eq=False)
+class Guider:
+    """How the picture is estimated at every step.
+
+    Attributes:
+        model: Is asked; patches of its recipe may change guidance.
+        told: Role → conditioning: ``positive``, perhaps ``negative``, perhaps ``middle`` between them.
+        params: ``guidance`` from the negative (or the middle) to the positive, ``guidance_2`` from the
+            negative to the middle.
+        kind: Registered name of what puts positive and negative together.
+    """
+
+    model: Model
+    told: Mapping[str, Conditioning]
+    params: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    kind: str = "classifier_free"
