@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from studio.diffusion.device import Place
 
 __all__ = ["Autoencoder", "Denoise", "Denoiser", "Encoder", "Family", "Loader", "Network", "Noise"]
-__all__ += ["Perturb", "Sampling", "Sigmas", "Solver", "State", "TextNetwork", "Tokenizer", "solver"]
+__all__ += ["Perturb", "Sampling", "Sigmas", "Solver", "State", "TextNetwork", "Tokenizer", "Unguided"]
+__all__ += ["solver"]
 
 Denoise = Callable[[torch.Tensor, float], torch.Tensor]
 Check = Callable[[], None]
@@ -69,7 +71,19 @@ class Perturb:
     layers: tuple[str, ...] = ()
 
 
-Steps = Callable[[Denoise, Sigmas, Noise, State], Iterator[State]]
+class Unguided(Protocol):
+    """What the `denoise` given to a solver may be able to do beside being called; CFG++ solvers ask for it.
+
+    Where it cannot, they take the estimate itself for the one without guidance.
+    """
+
+    def unguided(self, x: torch.Tensor, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what a call returns, and the estimate under the negative conditioning alone."""
+        ...
+
+
+Steps = Callable[..., Iterator[State]]
+NoiseKind = Literal["none", "gaussian", "brownian"]
 
 
 @dataclass(frozen=True)
@@ -81,38 +95,57 @@ class Solver:
     yielded, it gives the same bits as unbroken.
 
     Attributes:
-        steps: The generator function.
-        noise: Kind of noise it draws.
+        steps: The generator function, of (denoise, sigmas, noise, state); what it takes by name alone are
+            options of the solver, numbers with a default.
+        noise: Kind of noise it draws; ``brownian`` noise is that of one path over the whole schedule.
         look_ahead: Sigmas read beyond the next one.
         inner: It calls the model inside a step, too, and not at the step's start alone.
         drop_last: It wants the schedule one step longer, without the last sigma above zero.
+        own_steps: Its steps are not those of the schedule: the `step` of a state says how many sigmas all its
+            calls of the model have been at or above, may stay as it is and may skip; the last is the whole.
         version: Raised when its results change.
+        chosen: Options that are not at their default.
     """
 
     steps: Steps
-    noise: Literal["none", "gaussian"] = "none"
+    noise: NoiseKind = "none"
     look_ahead: int = 0
     inner: bool = False
     drop_last: bool = False
+    own_steps: bool = False
     version: int = 1
+    chosen: tuple[tuple[str, float], ...] = ()
 
     def __call__(self, denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
         """Go on from `state`."""
-        return self.steps(denoise, sigmas, noise, state)
+        return self.steps(denoise, sigmas, noise, state, **dict(self.chosen))
+
+    @property
+    def options(self) -> dict[str, float]:
+        """Options it has (``eta``, ``s_noise``, ``order``, …) and their defaults."""
+        parameters = inspect.signature(self.steps).parameters.values()
+        return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+
+    def given(self, options: Mapping[str, float]) -> Solver:
+        """The same solver with options chosen; what is at its default is not kept."""
+        defaults = self.options
+        kept = {name: value for name, value in options.items() if value != defaults[name]}
+        return replace(self, chosen=tuple(sorted(kept.items())))
 
 
 def solver(
     *,
-    noise: Literal["none", "gaussian"] = "none",
+    noise: NoiseKind = "none",
     look_ahead: int = 0,
     inner: bool = False,
     drop_last: bool = False,
+    own_steps: bool = False,
     version: int = 1,
 ) -> Callable[[Steps], Solver]:
     """Declare a generator function as a solver; the options are those of `Solver`."""
 
     def declare(steps: Steps) -> Solver:
-        return Solver(steps, noise, look_ahead, inner, drop_last, version)
+        return Solver(steps, noise, look_ahead, inner, drop_last, own_steps, version)
 
     return declare
 
