@@ -58,6 +58,7 @@ def fill(
     files: list[Path],
     place: Place,
     check: Check,
+    names: Mapping[str, str] | None = None,
 ) -> Mapping[str, torch.Tensor]:
     """Give a network made on the meta device its weights, from mapped files, in the place's number format.
 
@@ -68,6 +69,7 @@ def fill(
         files: Safetensors files that hold them all between them.
         place: Where they go.
         check: Called every 64 MB; may raise.
+        names: The network's name of a weight → the files'; None where they are the same.
 
     Raises:
         NodeError: A tensor is missing, unknown or of another shape.
@@ -81,8 +83,12 @@ def fill(
     for path in files:
         read_header(path)
         with cast("Any", safe_open)(path, framework="pt") as file:
-            for name in sorted(wanted.keys() & set(file.keys())):
-                tensor = file.get_tensor(name)
+            held = set(file.keys())
+            for name in sorted(wanted):
+                key = name if names is None else names.get(name, "")
+                if key not in held:
+                    continue
+                tensor = file.get_tensor(key)
                 if tuple(tensor.shape) != wanted[name]:
                     raise _misfit(path, f"{name} is {list(tensor.shape)}, not {list(wanted[name])}")
                 # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
