@@ -1,0 +1,112 @@
+"""Every comparison with diffusers is remembered, and the table in docs/parity.md is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+TABLE = Path(__file__).parents[2] / "docs/parity.md"
+LATENTS, IMAGES = 1e-4, 1 / 255
+HEAD = f"""# The same pictures as diffusers
+
+Each row is a test under `tests/parity/`: a pipeline of diffusers and a graph of ours, with the same small
+random weights in float32, the same noise and the same noise levels. The figures are the largest difference
+of any value: of the final latents (allowed: {LATENTS:g}), and of the decoded pictures, 0–1 (allowed: 1/255).
+
+Written by `python -m pytest tests/parity --write-table`.
+
+| Family | What | diffusers | Latents | Pictures |
+| --- | --- | --- | --- | --- |
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One row of the table."""
+
+    family: str
+    what: str
+    pipeline: str
+    latents: float | None
+    images: float | None
+
+    def row(self) -> str:
+        figures = ("–" if value is None else f"{value:.0e}" for value in (self.latents, self.images))
+        return f"| {self.family} | {self.what} | `{self.pipeline}` | {' | '.join(figures)} |"
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.family, self.what, self.pipeline
+
+
+Compare = Callable[..., None]
+_ROWS = pytest.StashKey[list[Compared]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-table", action="store_true", help="write docs/parity.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Pipelines warn of torchvision, which nothing here uses, and of what they are not told."""
+    import diffusers.utils.logging as of_diffusers
+    import transformers.utils.logging as of_transformers
+
+    before = of_diffusers.get_verbosity(), of_transformers.get_verbosity()
+    of_diffusers.set_verbosity_error()
+    of_transformers.set_verbosity_error()
+    yield
+    of_diffusers.set_verbosity(before[0])
+    of_transformers.set_verbosity(before[1])
+
+
+@pytest.fixture
+def compare(pytestconfig: pytest.Config) -> Compare:
+    """Assert that two results are equal, and remember by how much they differ."""
+
+    def check(
+        family: str,
+        what: str,
+        pipeline: str,
+        *,
+        latents: tuple[torch.Tensor, torch.Tensor] | None = None,
+        images: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None,
+    ) -> None:
+        assert latents is not None or images is not None
+        found = Compared(
+            family,
+            what,
+            pipeline,
+            None if latents is None else _apart(latents[0].numpy(), latents[1].numpy()),
+            None if images is None else _apart(*images),
+        )
+        assert found.latents is None or found.latents <= LATENTS, found
+        assert found.images is None or found.images <= IMAGES, found
+        pytestconfig.stash[_ROWS].append(found)
+
+    return check
+
+
+def _apart(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> float:
+    assert ours.shape == theirs.shape
+    assert np.isfinite(ours).all()
+    assert float(theirs.std()) > 1e-3, "a flat result compares nothing"
+    return float(np.abs(ours - theirs).max())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    rows = session.config.stash[_ROWS]
+    if rows and session.config.getoption("--write-table"):
+        text = HEAD + "\n".join(item.row() for item in sorted(rows, key=lambda item: item.name)) + "\n"
+        TABLE.write_text(text, "utf-8")
