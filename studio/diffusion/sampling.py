@@ -1,49 +1,79 @@
-"""What the sampler node does: noise, schedule, solver and guidance put together over one latent."""
+"""What sampler nodes do: noise, sigmas, solver and guidance put together over one latent."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.nn.functional import interpolate
 
 from studio.cache import codec
 from studio.diffusion import preview
-from studio.diffusion.api import Denoiser, Solver
-from studio.diffusion.guidance import ClassifierFree, Ranged
-from studio.diffusion.noise import Gaussian, initial
-from studio.diffusion.schedules import Sigmas, denoised_part
-from studio.diffusion.trajectory import Guider, Trajectory
+from studio.diffusion.api import Denoiser, Sigmas, Solver
+from studio.diffusion.canvas import Canvas, Masked
+from studio.diffusion.conditioning import name_of
+from studio.diffusion.guidance.effects import Effect
+from studio.diffusion.guidance.guiders import Effective, Guided
+from studio.diffusion.noise import Gaussian
+from studio.diffusion.schedules import denoised_part
+from studio.diffusion.trajectory import Trajectory, Watched
 from studio.errors import NodeError
-from studio.types import Conditioning, Latent, Model
+from studio.types import Conditioning, Guider, Latent, Model, Noise, Patch, Recipe
 
 if TYPE_CHECKING:
     from studio.context import Context
+    from studio.diffusion import api
 
 _PREVIEW_S = 0.05
+Wanted = Literal["none", "last", "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The sampler's knobs, as the node documents them."""
+    """The sampler's knobs, as the node documents them.
+
+    Attributes:
+        start: Step of the whole schedule to begin with.
+        end: Step to end before; None = the last.
+        added: Whether noise is added to begin with.
+        leftover: Whether what noise is left at an early end is left in the latent.
+    """
 
     seed: int
     steps: int
     guidance: float
     solver: str
     schedule: str
-    denoise: float
+    denoise: float = 1.0
+    start: int = 0
+    end: int | None = None
+    added: bool = True
+    leftover: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What came of a trajectory.
+
+    Attributes:
+        latent: Its end.
+        predicted: The picture as it was estimated in the last step; where every step was wanted, in each of
+            them, one behind the other, all pictures of the batch for each; None where none was wanted.
+    """
+
+    latent: Latent
+    predicted: Latent | None = None
 
 
 def sample(
     ctx: Context,
     model: Model,
     positive: Conditioning,
-    negative: Conditioning,
+    negative: Conditioning | None,
     latent: Latent,
     settings: Settings,
 ) -> Latent:
@@ -53,139 +83,251 @@ def sample(
         NodeError: The latent, a conditioning or a name does not fit the model.
         Cancelled: Inside a step.
     """
-    solver = _as_solver(ctx.extension("solver", settings.solver))
+    told = {"positive": positive} if negative is None else {"positive": positive, "negative": negative}
+    guider = Guider(model, told, {"guidance": settings.guidance})
+    solver = as_solver(ctx.extension("solver", settings.solver))
     schedule = ctx.extension("schedule", settings.schedule)
-    with ctx.weights.use(ctx, model.recipe) as denoiser, torch.inference_mode():
-        canvas = _Canvas(denoiser, _fitted(latent, denoiser), settings.seed)
+    noise = Noise(settings.seed, settings.added)
+    with guiding(ctx, guider) as (denoiser, guided):
         if settings.denoise == 0:
-            return canvas.latent
+            return Canvas(denoiser, latent, noise).latent
         sigmas = denoised_part(
             schedule, denoiser.sampling, settings.steps, settings.denoise, drop_last=solver.drop_last
         )
-        guider = _Masked(ClassifierFree(denoiser, positive, negative, settings.guidance), canvas)
-        origin = codec.digest([*_said(model), *canvas.said(), settings.seed, ctx.weights.numerics()])
-        trajectory = Trajectory(origin, solver, settings.solver, sigmas, denoiser.sampling, guider)
-        x = _follow(ctx, trajectory, canvas, denoiser)
+        sigmas = _between(sigmas, settings)
+        return _sampled(
+            ctx, guider, denoiser, guided, Canvas(denoiser, latent, noise), sigmas, solver, settings.solver
+        ).latent
+
+
+def custom(
+    ctx: Context,
+    guider: Guider,
+    noise: Noise,
+    latent: Latent,
+    sigmas: Sigmas,
+    solver: Solver,
+    solver_name: str,
+    wanted: Wanted = "last",
+) -> Sampled:
+    """Denoise a latent along given sigmas.
+
+    Raises:
+        NodeError: The latent, a conditioning or the sigmas do not fit the model.
+        Cancelled: Inside a step.
+    """
+    with guiding(ctx, guider) as (denoiser, guided):
+        if sigmas.flow != denoiser.sampling.flow:
+            raise NodeError(
+                "The sigmas are made for another kind of model.",
+                "Make them with the model that is sampled.",
+                socket="sigmas",
+            )
+        canvas = Canvas(denoiser, latent, noise)
+        return _sampled(ctx, guider, denoiser, guided, canvas, sigmas, solver, solver_name, wanted)
+
+
+def _between(sigmas: Sigmas, settings: Settings) -> Sigmas:
+    """The steps from `start` up to `end`; without leftover noise, an early end goes down to none at once."""
+    end = len(sigmas) - 1 if settings.end is None else min(settings.end, len(sigmas) - 1)
+    levels = list(sigmas[: end + 1])
+    if end < len(sigmas) - 1 and not settings.leftover:
+        levels[-1] = 0.0
+    return Sigmas(levels[min(settings.start, end) :], flow=sigmas.flow)
+
+
+@contextmanager
+def guiding(ctx: Context, guider: Guider) -> Generator[tuple[Denoiser, Guided]]:
+    """Lend the denoiser of a guider, with all networks that its conditionings need, and what guides it.
+
+    Raises:
+        NodeError: A file has gone or changed, or a name is unknown.
+        Cancelled: While loading.
+    """
+    recipe = guider.model.recipe
+    with ExitStack() as stack:
+        denoiser: Denoiser = stack.enter_context(ctx.weights.use(ctx, recipe))
+        networks = {
+            name_of(needed): stack.enter_context(ctx.weights.use(ctx, needed)) for needed in _networks(guider)
+        }
+        denoiser.networks = networks
+        stack.callback(_return_networks, denoiser)
+        stack.enter_context(torch.inference_mode())
+        patches = [Effective(patch, _effect(ctx, patch)) for patch in recipe.patches]
+        ranged = [item for item in patches if item.effect is None and item.patch.span != (0.0, 1.0)]
+        yield (
+            denoiser,
+            Guided(
+                denoiser,
+                guider.told,
+                guider.params,
+                ctx.extension("guider", guider.kind),
+                patches,
+                (lambda worn: ctx.weights.dress(denoiser, worn, ctx)) if ranged else None,
+            ),
+        )
+
+
+def _return_networks(denoiser: Denoiser) -> None:
+    denoiser.networks = {}
+
+
+def _networks(guider: Guider) -> Iterator[Recipe]:
+    for conditioning in guider.told.values():
+        for entry in conditioning.entries:
+            for control in entry.controls:
+                yield control.recipe
+                if control.vae is not None:
+                    yield control.vae
+            for image in entry.images:
+                yield image.recipe
+
+
+def _effect(ctx: Context, patch: Patch) -> Effect | None:
+    found = ctx.extension("patch", patch.name)
+    return found if isinstance(found, Effect) else None
+
+
+def _sampled(
+    ctx: Context,
+    guider: Guider,
+    denoiser: Denoiser,
+    guided: Guided,
+    canvas: Canvas,
+    sigmas: Sigmas,
+    solver: Solver,
+    solver_name: str,
+    wanted: Wanted = "none",
+) -> Sampled:
+    if len(sigmas) < 2:
+        return Sampled(canvas.latent, None if wanted == "none" else canvas.latent)
+    bare = replace(guider.model.recipe, patches=())
+    origin = codec.digest([bare.key_part, *canvas.said(), ctx.weights.numerics()])
+    if canvas.mask is not None:
+        masks = [patch.span for patch in guider.model.recipe.patches if _is_mask(ctx, patch)]
+        if masks:
+            origin = codec.digest([origin, sigmas[0], sigmas[-1]])
+        watched = Watched(Masked(guided, canvas, sigmas, masks))
+    else:
+        watched = Watched(guided)
+    trajectory = Trajectory(origin, solver, solver_name, sigmas, denoiser.sampling, watched)
+    run = _Run(ctx, trajectory, canvas, denoiser, watched, wanted)
+    x = run.follow()
     if not bool(torch.isfinite(x).all()):
         raise NodeError(
             "The model gave values that are no numbers.", "Lower the guidance, or choose another solver."
         )
-    return replace(canvas.latent, samples=x.clone())
-
-
-def _follow(ctx: Context, trajectory: Trajectory, canvas: _Canvas, denoiser: Denoiser) -> torch.Tensor:
-    """Run a trajectory to its end, telling how far it is and what it looks like."""
-    sigmas, total = trajectory.sigmas, len(trajectory.sigmas) - 1
-    ctx.progress(0, total)
-    states = trajectory.run(
-        lambda: canvas.begin(sigmas),
-        # With the seed itself, the first draw would be the very tensor of the initial noise.
-        lambda x, draws: Gaussian(x, canvas.seed + 1, draws),
-        ctx.checkpoints,
-        denoiser.device,
+    predicted = run.predicted()
+    return Sampled(
+        replace(canvas.latent, samples=canvas.end(x, sigmas).clone()),
+        None if predicted is None else replace(canvas.latent, samples=predicted),
     )
-    x, shown = canvas.latent.samples, 0.0
-    for state in states:
-        x, picture = state.x, None
-        if time.monotonic() - shown >= _PREVIEW_S:
-            scale = 1.0 if sigmas.flow else 1 / math.sqrt(1 + sigmas[state.step] ** 2)
-            picture = preview.picture(state.x * scale, denoiser.preview)
-            shown = time.monotonic()
-        ctx.progress(state.step, total, picture)
-    return x.cpu()
 
 
-class _Canvas:
-    """The latent to begin with, the noise over it, and the mask that keeps parts of it."""
-
-    def __init__(self, denoiser: Denoiser, latent: Latent, seed: int) -> None:
-        self.latent, self.seed = latent, seed
-        self._high = denoiser.sampling.high
-        self._flow = denoiser.sampling.flow
-        self._samples = latent.samples.to(denoiser.device)
-        self._noise = initial(tuple(latent.samples.shape), seed).to(denoiser.device)
-        mask = latent.noise_mask
-        if mask is not None:
-            if mask.shape[-2:] != latent.samples.shape[-2:]:
-                mask = interpolate(mask[:, None], size=latent.samples.shape[-2:], mode="bilinear")[:, 0]
-            mask = mask.to(denoiser.device)[:, None]
-        self._mask = mask
-
-    def said(self) -> list[object]:
-        """What of it enters the origin of a trajectory."""
-        mask = self.latent.noise_mask
-        return [self.latent.samples.numpy(), None if mask is None else mask.numpy()]
-
-    def begin(self, sigmas: Sigmas) -> torch.Tensor:
-        """X at the first noise level."""
-        if not self._flow and sigmas[0] >= self._high * (1 - 1e-5):
-            return self._noise * math.sqrt(1 + sigmas[0] ** 2) + self._samples
-        return self._noised(sigmas[0])
-
-    def _noised(self, sigma: float) -> torch.Tensor:
-        return self._noise * sigma + self._samples * (1 - sigma if self._flow else 1.0)
-
-    def hidden(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Put the latent, noised, where the mask keeps it."""
-        return x if self._mask is None else torch.lerp(self._noised(sigma), x, self._mask)
-
-    def kept(self, denoised: torch.Tensor) -> torch.Tensor:
-        """Put the latent where the mask keeps it."""
-        return denoised if self._mask is None else torch.lerp(self._samples, denoised, self._mask)
+def _is_mask(ctx: Context, patch: Patch) -> bool:
+    effect = _effect(ctx, patch)
+    return effect is not None and effect.stage == "mask"
 
 
-class _Masked:
-    """A guider that sees and gives the latent as it was wherever the mask keeps it."""
+class _Run:
+    """Follows one trajectory to its end, telling how far it is and what it looks like."""
 
-    def __init__(self, guider: Guider, canvas: _Canvas) -> None:
-        self._guider = guider
+    def __init__(
+        self,
+        ctx: Context,
+        trajectory: Trajectory,
+        canvas: Canvas,
+        denoiser: Denoiser,
+        watched: Watched,
+        wanted: Wanted,
+    ) -> None:
+        self._ctx, self._trajectory, self._canvas = ctx, trajectory, canvas
+        self._denoiser, self._watched = denoiser, watched
+        total = len(trajectory.sigmas) - 1
+        self._wanted = range(1 if wanted == "all" else total, total + 1) if wanted != "none" else range(0)
+        self._keys = trajectory.keys() if self._wanted else []
+        self._predicted: dict[int, torch.Tensor] = {}
+
+    def follow(self) -> torch.Tensor:
+        """X at the end, on the CPU."""
+        ctx, trajectory, canvas = self._ctx, self._trajectory, self._canvas
+        sigmas, total = trajectory.sigmas, len(trajectory.sigmas) - 1
+        ctx.progress(0, total)
+        states = trajectory.run(
+            lambda: canvas.begin(sigmas),
+            lambda x, draws: _OwnNoise(canvas, x, draws),
+            ctx.checkpoints,
+            self._denoiser.device,
+            may_resume=self._has_predicted,
+        )
+        x, shown = canvas.latent.samples, 0.0
+        for state in states:
+            x, picture, estimate = state.x, None, self._watched.take()
+            self._remember(state.step, estimate)
+            if time.monotonic() - shown >= _PREVIEW_S:
+                picture = preview.picture(
+                    _seen(state, sigmas) if estimate is None else estimate, self._denoiser.preview
+                )
+                shown = time.monotonic()
+            ctx.progress(state.step, total, picture)
+        return x.cpu()
+
+    def predicted(self) -> torch.Tensor | None:
+        """The estimates that were wanted, one behind the other."""
+        if not self._wanted:
+            return None
+        return torch.cat([self._predicted[step] for step in self._wanted])
+
+    def _remember(self, step: int, estimate: torch.Tensor | None) -> None:
+        if step not in self._wanted or estimate is None:
+            return
+        self._predicted[step] = estimate.cpu().clone()
+        if self._ctx.checkpoints is not None:
+            outputs = {"predicted": self._predicted[step]}
+            self._ctx.checkpoints.put(self._name(step), outputs, seconds=0.05, keep=False)
+
+    def _has_predicted(self, step: int) -> bool:
+        """Whether all that is wanted up to a step lies in the store; if so, takes it from there."""
+        store, found = self._ctx.checkpoints, dict[int, torch.Tensor]()
+        for earlier in self._wanted:
+            if earlier > step:
+                break
+            outputs = None
+            if store is not None and store.header(self._name(earlier)) is not None:
+                outputs = store.load(self._name(earlier))
+            estimate = (outputs or {}).get("predicted")
+            if not isinstance(estimate, torch.Tensor):
+                return False
+            found[earlier] = estimate
+        self._predicted = found
+        return True
+
+    def _name(self, step: int) -> str:
+        return codec.digest(["predicted", self._keys[step]])
+
+
+class _OwnNoise:
+    """A solver's noise for a latent that may be a part of a batch: drawn for the whole batch."""
+
+    def __init__(self, canvas: Canvas, x: torch.Tensor, draws: int) -> None:
+        # With the seed itself, the first draw would be the very tensor of the initial noise.
+        self._noise: api.Noise = Gaussian(x.new_empty(()).expand(canvas.whole), canvas.noise.seed + 1, draws)
         self._canvas = canvas
 
     @property
-    def state(self) -> tuple[torch.Tensor, ...]:
-        """What the guider remembers."""
-        return self._guider.state
+    def draws(self) -> int:
+        """How many tensors were drawn so far."""
+        return self._noise.draws
 
-    @state.setter
-    def state(self, state: tuple[torch.Tensor, ...]) -> None:
-        self._guider.state = state
-
-    def __call__(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        return self._canvas.kept(self._guider(self._canvas.hidden(x, sigma), sigma))
-
-    def ranged(self) -> Iterable[Ranged]:
-        """What acts: the mask is part of the origin."""
-        return self._guider.ranged()
+    def __call__(self, sigma: float, sigma_next: float) -> torch.Tensor:
+        return self._canvas.own(self._noise(sigma, sigma_next))
 
 
-def _fitted(latent: Latent, denoiser: Denoiser) -> Latent:
-    """The latent, checked against the model; an empty one takes the model's channels and downscale."""
-    if latent.blank:
-        rows, columns = (
-            max(1, side * latent.downscale // denoiser.downscale) for side in latent.samples.shape[-2:]
-        )
-        empty = torch.zeros(latent.samples.shape[0], denoiser.channels, rows, columns)
-        return Latent(empty, denoiser.downscale, latent.noise_mask)
-    if (latent.channels, latent.downscale) != (denoiser.channels, denoiser.downscale):
-        raise NodeError(
-            f"The latent has {latent.channels} channels at 1/{latent.downscale} of the picture's size, "
-            f"the model takes {denoiser.channels} at 1/{denoiser.downscale}.",
-            "Encode the picture with the VAE of this model.",
-            socket="latent",
-        )
-    return latent
+def _seen(state: api.State, sigmas: Sigmas) -> torch.Tensor:
+    return state.x * (1.0 if sigmas.flow else 1 / math.sqrt(1 + sigmas[state.step] ** 2))
 
 
-def _said(model: Model) -> list[object]:
-    recipe = model.recipe
-    patches = [
-        [patch.name, patch.version, dict(patch.params), dict(patch.tensors), list(patch.span)]
-        for patch in recipe.patches
-    ]
-    return [recipe.identity, recipe.part, recipe.family, patches]
-
-
-def _as_solver(found: object) -> Solver:
+def as_solver(found: object) -> Solver:
     """A package may give a bare generator function: it is taken to read the whole schedule at every step."""
     if isinstance(found, Solver):
         return found
