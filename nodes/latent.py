@@ -73,13 +73,13 @@ def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
 @node(
     "latent_upscale",
     category="Latent",
-    synonyms=("LatentUpscaleBy", "LatentUpscale", "Upscale Latent By", "hires fix"),
+    synonyms=("LatentUpscaleBy", "Upscale Latent By", "hires fix"),
 )
 def latent_upscale(
     latent: Latent,
     *,
     factor: Annotated[float, Range(0.1, 8, step=0.25)] = 1.5,
-    method: Literal["bicubic", "bilinear", "nearest"] = "bicubic",
+    method: Literal["bicubic", "bilinear", "area", "nearest"] = "bicubic",
 ) -> Latent:
     """Enlarge a latent without decoding it; sample it again afterwards with a denoise of about 0.5.
 
@@ -88,12 +88,29 @@ def latent_upscale(
         factor: How many times wider and higher.
         method: How the values between are found.
     """
-    from torch.nn.functional import interpolate
+    from studio.diffusion.latents import resized
 
     rows, columns = (max(1, round(side * factor)) for side in latent.samples.shape[-2:])
-    smooth = {} if method == "nearest" else {"antialias": True}
-    samples = interpolate(latent.samples, size=(rows, columns), mode=method, **smooth)
-    noise_mask = latent.noise_mask
-    if noise_mask is not None:
-        noise_mask = interpolate(noise_mask[:, None], size=(rows, columns), mode="bilinear")[:, 0]
-    return replace(latent, samples=samples, noise_mask=noise_mask)
+    return resized(latent, rows, columns, method)
+
+
+@node("resize_latent", category="Latent", synonyms=("LatentUpscale", "Upscale Latent", "hires fix"))
+def resize_latent(
+    latent: Latent,
+    *,
+    width: Annotated[int, Range(16, 16384, step=8)] = 768,
+    height: Annotated[int, Range(16, 16384, step=8)] = 768,
+    method: Literal["bicubic", "bilinear", "area", "nearest"] = "bicubic",
+) -> Latent:
+    """Bring a latent to the size of a picture, without decoding it; its proportions may change.
+
+    Args:
+        latent: Latent to resize.
+        width: Width of the picture in pixels, rounded to whole latent pixels.
+        height: Height of the picture in pixels, rounded to whole latent pixels.
+        method: How the values between are found.
+    """
+    from studio.diffusion.latents import resized
+
+    rows, columns = (max(1, round(side / latent.downscale)) for side in (height, width))
+    return resized(latent, rows, columns, method)

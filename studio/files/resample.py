@@ -22,7 +22,7 @@ def resize(image: Image, width: int, height: int, fit: str, method: str) -> Imag
         height: Pixels.
         fit: ``crop`` covers the size and cuts what stands over, ``stretch`` fills it, ``inside`` gives the
             largest size within it that keeps the proportions.
-        method: ``lanczos``, ``bicubic``, ``bilinear`` or ``nearest``.
+        method: ``lanczos``, ``bicubic``, ``bilinear``, ``nearest``, or ``area``: means of what falls together.
     """
     rows, columns = image.shape[1:3]
     box: Box = (0.0, 0.0, float(columns), float(rows))
@@ -53,7 +53,7 @@ def _planes(
 ) -> NDArray[np.float32]:
     from PIL import Image as PilImage
 
-    kind = PilImage.Resampling[method.upper()]
+    kind = PilImage.Resampling["BOX" if method == "area" else method.upper()]
     planes = [
         np.asarray(PilImage.fromarray(np.ascontiguousarray(plane)).resize(size, kind, box), np.float32)
         for plane in np.moveaxis(picture, 2, 0)

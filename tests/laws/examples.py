@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -55,7 +55,26 @@ def knobs(name: str) -> dict[str, Json]:
     for knob in registry().specs[name].knobs:
         if knob.kind == "file" and knob.options.get("content") == "image" and not values[knob.name]:
             values[knob.name] = str(_picture_file())
+        if knob.kind == "file" and knob.options.get("content") == "model" and name in MODELS:
+            values[knob.name] = str(_model_file(name))
     return values
+
+
+def _upscale_model(path: Path) -> object:
+    from tests.studio.upscalers import saved, srvgg
+
+    return saved(path, srvgg(scale=2))
+
+
+MODELS: dict[str, Callable[[Path], object]] = {"core/load_upscale_model": _upscale_model}
+"""What writes a model file for the loaders that ship with none."""
+
+
+@functools.cache
+def _model_file(name: str) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="latent-studio-model-")) / "model.safetensors"
+    MODELS[name](path)
+    return path
 
 
 @functools.cache

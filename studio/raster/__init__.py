@@ -1,0 +1,1 @@
+"""Pixels and masks, in numpy and OpenCV: no Qt, no torch."""
