@@ -217,11 +217,12 @@ def _sampled(
         raise NodeError(
             "The model gave values that are no numbers.", "Lower the guidance, or choose another solver."
         )
-    predicted = run.predicted()
-    return Sampled(
-        replace(canvas.latent, samples=canvas.end(x, sigmas).clone()),
-        None if predicted is None else replace(canvas.latent, samples=predicted),
-    )
+    with torch.inference_mode(False):  # what nodes give may be used in any way
+        predicted = run.predicted()
+        return Sampled(
+            replace(canvas.latent, samples=canvas.end(x.clone(), sigmas)),
+            None if predicted is None else replace(canvas.latent, samples=predicted),
+        )
 
 
 def _is_mask(ctx: Context, patch: Patch) -> bool:
@@ -276,7 +277,7 @@ class _Run:
         """The estimates that were wanted, one behind the other."""
         if not self._wanted:
             return None
-        return torch.cat([self._predicted[step] for step in self._wanted])
+        return torch.cat([self._predicted[step].clone() for step in self._wanted])
 
     def _remember(self, step: int, estimate: torch.Tensor | None) -> None:
         if step not in self._wanted or estimate is None:
@@ -313,14 +314,13 @@ class _OwnNoise:
         # With the seed itself, the first draw would be the very tensor of the initial noise.
         self._noise: api.Noise = Gaussian(x.new_empty(()).expand(canvas.whole), canvas.noise.seed + 1, draws)
         self._canvas = canvas
-
-    @property
-    def draws(self) -> int:
-        """How many tensors were drawn so far."""
-        return self._noise.draws
+        self.draws = self._noise.draws
 
     def __call__(self, sigma: float, sigma_next: float) -> torch.Tensor:
-        return self._canvas.own(self._noise(sigma, sigma_next))
+        """Draw; see `studio.diffusion.api.Noise`."""
+        drawn = self._canvas.own(self._noise(sigma, sigma_next))
+        self.draws = self._noise.draws
+        return drawn
 
 
 def _seen(state: api.State, sigmas: Sigmas) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from studio.cache.store import Store
 from studio.diffusion import schedules, solvers, tensors
 from studio.diffusion.api import Solver, State
-from studio.diffusion.guidance import Ranged
+from studio.diffusion.guidance.guiders import Ranged
 from studio.diffusion.noise import Gaussian, initial
 from studio.diffusion.schedules import Sigmas
 from studio.diffusion.trajectory import Trajectory

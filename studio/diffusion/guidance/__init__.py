@@ -1,0 +1,1 @@
+"""How the estimates under several conditionings become one: guiders, and patches that change guidance."""
