@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 
 from studio.diffusion.schedules import Sampling, Sigmas
+from studio.diffusion.tokenizer import Tokenizer
 from studio.types import ConditioningEntry, Json, Recipe
 
 if TYPE_CHECKING:
@@ -186,26 +187,6 @@ class Denoiser(Protocol):
         Masks, areas and strengths of the entries are none of its business: it is given what applies to all
         of `x`, and of controls and image prompts those that act now.
         """
-        ...
-
-
-class Tokenizer(Protocol):
-    """Text to ids.
-
-    Attributes:
-        window: Tokens the network takes at once, begin and end included.
-        begin: Id a text begins with; None where it has none.
-        end: Id a text ends with.
-        pad: Id short texts are filled with.
-    """
-
-    window: int
-    begin: int | None
-    end: int
-    pad: int
-
-    def tokens(self, text: str) -> list[int]:
-        """Ids of a text, without begin and end."""
         ...
 
 

@@ -30,7 +30,7 @@ def chunks(
     find: Find | None = None,
     names: Sequence[str] = (),
 ) -> list[Chunk]:
-    """Read a prompt into chunks, each begun, ended and padded; at least one.
+    """Read a prompt into chunks, each begun, ended and padded to one length; at least one.
 
     Args:
         text: The prompt.
@@ -45,13 +45,13 @@ def chunks(
     else:
         vectors = {tuple(tokenizer.tokens(name)): find(name) for name in names} if find else {}
         filled = _at_commas(segments, tokenizer, vectors)
-    return [_whole(chunk, tokenizer) for chunk in filled]
+    longest = max(map(len, filled)) + tokenizer.window - _room(tokenizer)
+    return [_whole(chunk, tokenizer, longest) for chunk in filled]
 
 
-def empty(tokenizer: Tokenizer, length: int | None = None) -> list[int]:
+def empty(tokenizer: Tokenizer, length: int = 0) -> list[int]:
     """Ids of a chunk that says nothing, `length` long or as long as the tokenizer pads to."""
-    ids = [token for token, _ in _whole([], tokenizer)]
-    return ids + [tokenizer.pad] * ((length or 0) - len(ids))
+    return [token for token, _ in _whole([], tokenizer, length)]
 
 
 def names_in(text: str) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _room(tokenizer: Tokenizer) -> int:
     return tokenizer.window - 1 - (tokenizer.begin is not None)
 
 
-def _whole(chunk: Chunk, tokenizer: Tokenizer) -> Chunk:
+def _whole(chunk: Chunk, tokenizer: Tokenizer, length: int) -> Chunk:
     begin = [] if tokenizer.begin is None else [(tokenizer.begin, 1.0)]
     whole = [*begin, *chunk, (tokenizer.end, 1.0)]
-    return whole + [(tokenizer.pad, 1.0)] * (tokenizer.least - len(whole))
+    return whole + [(tokenizer.pad, 1.0)] * (max(tokenizer.least, length) - len(whole))

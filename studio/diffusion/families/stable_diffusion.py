@@ -100,6 +100,7 @@ def clip(path: Path, loader: Loader) -> Encoder:
 
     from studio.diffusion import loading
     from studio.diffusion.clip import Clip, Single
+    from studio.diffusion.tokenizer import clip_in
 
     library = loading.imported("transformers.models.clip", loader.check)
     settings: Any = library.CLIPTextConfig(**loading.config(path / "text_encoder/config.json"))
@@ -108,29 +109,8 @@ def clip(path: Path, loader: Loader) -> Encoder:
     source = loading.fill(network, loading.files_of(path / "text_encoder"), loader.place, loader.check)
     positions = torch.arange(settings.max_position_embeddings, device=loader.place.device)
     network.embeddings.position_ids = positions[None]
-    tokenizer = _Tokenizer(library, path / "tokenizer", int(settings.max_position_embeddings))
+    tokenizer = clip_in(path / "tokenizer", window=int(settings.max_position_embeddings))
     return cast("Encoder", Single("l", Clip(network, source, "clip_l", tokenizer, loader.check)))
-
-
-class _Tokenizer:
-    """The tokenizer of a diffusers folder; see `studio.diffusion.api.Tokenizer`."""
-
-    def __init__(self, library: Any, folder: Path, window: int) -> None:
-        try:
-            tokenizer: Any = library.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise NodeError(
-                f"The tokenizer in {folder} cannot be read: {error}.", "Download the model again."
-            ) from error
-        self.window = window
-        self.begin: int | None = int(tokenizer.bos_token_id)
-        self.end = int(tokenizer.eos_token_id)
-        self.pad = int(tokenizer.pad_token_id)
-        self._tokenizer = tokenizer
-
-    def tokens(self, text: str) -> list[int]:
-        """Ids of a text, without begin and end."""
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 class Kl:

@@ -78,6 +78,7 @@ def test_a_tokenizer_without_begin_or_padding_is_served() -> None:
     long = Letters(window=99, least=4, begin=None)
     assert told(chunks("ab", long)) == ["ab>."]
     assert told(chunks("abcdefgh", long)) == ["abcdefgh>"]
+    assert told(chunks("abcdefghijkl", Letters(window=9, least=4, begin=None))) == ["abcdefgh>", "ijkl>...."]
     assert empty(long) == [2, 3, 3, 3]
     assert empty(long, 6) == [2, 3, 3, 3, 3, 3]
 
