@@ -1,4 +1,4 @@
-"""Prompt weights beside reference values: tokens and weights of each prompt in a file, in the default reading.
+"""Prompt weights beside reference values: tokens and weights of prompts in a file, in the default reading.
 
 The file is JSON: ``[{"prompt": text, "chunks": [[[token id, weight], …], …]}, …]``, of CLIP's vocabulary.
 """
