@@ -297,3 +297,53 @@ class Guider:
     told: Mapping[str, Conditioning]
     params: Mapping[str, Json] = field(default_factory=dict[str, Json])
     kind: str = "classifier_free"
+
+
+@wire("control_net", "#6dd3ce", "network that follows a picture: a recipe (file identity), not weights")
+@dataclass(frozen=True, slots=True)
+class ControlNet:
+    """A ControlNet of any family, or a T2I-Adapter."""
+
+    recipe: Recipe
+
+
+@wire("clip_vision", "#a8dadc", "network that looks at pictures: a recipe (file identity), not weights")
+@dataclass(frozen=True, slots=True)
+class ClipVision:
+    """An image encoder: CLIP vision, or SigLIP."""
+
+    recipe: Recipe
+
+
+@wire("ip_adapter", "#cdb4db", "lets pictures prompt a model: a recipe (file identity), not weights")
+@dataclass(frozen=True, slots=True)
+class IpAdapter:
+    """An IP-Adapter."""
+
+    recipe: Recipe
+
+
+@wire(
+    "style_model", "#ffc8dd", "turns a picture into words of its own: a recipe (file identity), not weights"
+)
+@dataclass(frozen=True, slots=True)
+class StyleModel:
+    """A network that makes tokens of a picture (Flux Redux)."""
+
+    recipe: Recipe
+
+
+@wire("image_embeds", "#bde0fe", "what an image encoder sees: one row a picture, float32")
+@dataclass(frozen=True, eq=False)
+class ImageEmbeds:
+    """What an image encoder sees in pictures.
+
+    Attributes:
+        pooled: float32 ``[N, width]`` on the CPU: pictures as wholes, projected where the encoder does so.
+        hidden: float32 ``[N, tokens, width]``: its last layer but one; of SigLIP the last, normalised.
+        blank: As `hidden`, of a picture whose normalised pixels are all 0: ``[1, tokens, width]``.
+    """
+
+    pooled: torch.Tensor
+    hidden: torch.Tensor
+    blank: torch.Tensor

@@ -1,0 +1,176 @@
+"""What control networks add to a UNet in one call: each is run once for all entries it acts with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import interpolate
+
+from studio.diffusion.conditioning import name_of
+from studio.errors import NodeError
+from studio.models.control_header import title_of
+from studio.types import ConditioningEntry, Control
+
+if TYPE_CHECKING:
+    from studio.diffusion.unet import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """What one network adds, to the rows it was run for.
+
+    Attributes:
+        down: To what the down blocks hand across, ``[rows, C, h, w]`` each; empty where it adds inside.
+        mid: To the middle; None where it adds nothing there.
+        inside: To the down blocks themselves, as T2I-Adapters do.
+    """
+
+    down: tuple[torch.Tensor, ...] = ()
+    mid: torch.Tensor | None = None
+    inside: tuple[torch.Tensor, ...] = ()
+
+
+def residuals(networks: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
+    """Sum what the controls of all entries add, as arguments of `UNet2DConditionModel`.
+
+    Args:
+        networks: `name_of` a recipe → loaded control network.
+        batch: The call that the UNet is given.
+
+    Raises:
+        NodeError: A network was made for another kind of model.
+    """
+    down = _Sum(len(batch.x))
+    mid = _Sum(len(batch.x))
+    inside = _Sum(len(batch.x))
+    for control, entries in shared(batch.entries):
+        network = networks[name_of(control.recipe)]
+        part = _rows_of(batch, entries)
+        check_width(network, part.tokens.shape[-1])
+        hint = hint_for(control, network, batch)
+        given = network.residuals(control, hint, part)
+        rows = _numbers(entries, batch.count)
+        down.add(rows, _weighed(given.down, control))
+        mid.add(rows, _weighed(() if given.mid is None else (given.mid,), control))
+        inside.add(rows, _weighed(given.inside, control))
+    arguments: dict[str, Any] = {}
+    if down.parts:
+        arguments["down_block_additional_residuals"] = tuple(down.parts)
+        arguments["mid_block_additional_residual"] = mid.parts[0] if mid.parts else None
+    if inside.parts:
+        arguments["down_intrablock_additional_residuals"] = list(inside.parts)
+    return arguments
+
+
+def shared(entries: Sequence[ConditioningEntry]) -> Iterator[tuple[Control, list[int]]]:
+    """Controls, each with the entries it acts with; one that an entry bears twice comes twice."""
+    found: dict[tuple[str, int], tuple[Control, list[int]]] = {}
+    for index, entry in enumerate(entries):
+        seen: dict[str, int] = {}
+        for control in entry.controls:
+            turn = seen[control.digest] = seen.get(control.digest, -1) + 1
+            found.setdefault((control.digest, turn), (control, []))[1].append(index)
+    yield from found.values()
+
+
+def check_width(network: Any, width: int) -> None:
+    """Refuse a network that was made for another kind of model.
+
+    Raises:
+        NodeError: Its tokens are of another width.
+    """
+    if network.width and network.width != width:
+        raise NodeError(
+            f"The ControlNet was made for {title_of(network.width)}, the model is {title_of(width)}.",
+            f"Choose a ControlNet for {title_of(width)}.",
+            socket="positive",
+        )
+
+
+def hint_for(control: Control, network: Any, batch: Batch) -> torch.Tensor:
+    """The picture at the size the network takes it, ``[count, 3, H, W]`` 0–1, kept from step to step."""
+    height, width = (side * network.factor for side in batch.x.shape[-2:])
+    kept: dict[object, torch.Tensor] = network.hints
+    name = (control.digest, height, width, batch.count)
+    if name not in kept:
+        kept.clear()
+        hint = fitted(control.hint, height, width).to(batch.x.device, batch.x.dtype)
+        if len(hint) not in (1, batch.count):
+            hint = hint[torch.arange(batch.count) % len(hint)]
+        kept[name] = hint.expand(batch.count, -1, -1, -1)
+    return kept[name]
+
+
+def fitted(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Resize ``[N, C, h, w]``, proportions kept: what does not fit is cut off, the same on both sides.
+
+    Values below 0 mark pixels to repaint, and are not blended with those beside them.
+    """
+    if picture.shape[-2:] == (height, width):
+        return picture
+    factor = max(height / picture.shape[-2], width / picture.shape[-1])
+    rows, columns = (max(1, round(side * factor)) for side in picture.shape[-2:])
+    rows, columns = max(rows, height), max(columns, width)
+    if bool((picture < 0).any()):
+        enlarged = interpolate(picture, size=(rows, columns), mode="nearest-exact")
+    else:
+        enlarged = interpolate(picture, size=(rows, columns), mode="bicubic", antialias=True).clamp(0, 1)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return enlarged[..., top : top + height, left : left + width]
+
+
+def _rows_of(batch: Batch, entries: Sequence[int]) -> Batch:
+    """The part of a call that belongs to some entries."""
+    if len(entries) == len(batch.entries):
+        return batch
+    rows = _numbers(entries, batch.count).to(batch.x.device)
+    return replace(
+        batch,
+        entries=[batch.entries[index] for index in entries],
+        x=batch.x[rows],
+        tokens=batch.tokens[rows],
+        added={name: values[rows] for name, values in batch.added.items()},
+    )
+
+
+def _numbers(entries: Sequence[int], count: int) -> torch.Tensor:
+    return (torch.tensor(entries)[:, None] * count + torch.arange(count)).flatten()
+
+
+def _weighed(parts: Iterable[torch.Tensor], control: Control) -> list[torch.Tensor]:
+    """Times strength and mask; the mask is fitted to each part."""
+    weighed: list[torch.Tensor] = []
+    for part in parts:
+        made = part if control.strength == 1 else part * control.strength
+        if control.mask is not None:
+            mask = interpolate(control.mask[:, None], size=part.shape[-2:], mode="area")
+            if len(mask) not in (1, len(part)):
+                mask = mask[torch.arange(len(part)) % len(mask)]
+            made = made * mask.to(made)
+        weighed.append(made)
+    return weighed
+
+
+class _Sum:
+    """Tensors for all rows, to which parts for some rows are added."""
+
+    def __init__(self, rows: int) -> None:
+        self.parts: list[torch.Tensor] = []
+        self._rows = rows
+
+    def add(self, rows: torch.Tensor, parts: Sequence[torch.Tensor]) -> None:
+        """Add `parts`, one row for each of `rows`."""
+        whole = len(rows) == self._rows
+        for index, part in enumerate(parts):
+            if index == len(self.parts):
+                if whole:
+                    self.parts.append(part)
+                    continue
+                self.parts.append(part.new_zeros((self._rows, *part.shape[1:])))
+            if whole:
+                self.parts[index] = self.parts[index] + part
+            else:
+                self.parts[index] = self.parts[index].index_add(0, rows.to(part.device), part)
