@@ -1,10 +1,12 @@
-"""The sampler."""
+"""The samplers."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from studio.api import Conditioning, Context, Latent, Model, Range, Schedule, Seed, Solver, node
+
+Guidance = Annotated[float, Range(0, 30, step=0.1)]
 
 
 @node(
@@ -18,12 +20,12 @@ def k_sampler(
     ctx: Context,
     model: Model,
     positive: Conditioning,
-    negative: Conditioning,
+    negative: Conditioning | None,
     latent: Latent,
     *,
     seed: Seed = 0,
     steps: Annotated[int, Range(1, 150)] = 20,
-    guidance: Annotated[float, Range(0, 30, step=0.1)] = 7.0,
+    guidance: Guidance = 7.0,
     solver: Solver = "dpmpp_2m",
     schedule: Schedule = "karras",
     denoise: Annotated[float, Range(0, 1, step=0.01)] = 1.0,
@@ -33,7 +35,7 @@ def k_sampler(
     Args:
         model: Denoiser, with any LoRA already attached.
         positive: What the picture should show.
-        negative: What it should not show; unused where guidance is 1.
+        negative: What it should not show; unused where guidance is 1. Left out, there is no guidance.
         latent: Where to begin: empty, or an encoded picture together with a denoise below 1.
         seed: Number from which the noise is drawn; the same seed gives the same picture.
         steps: How many steps lead from noise to picture.
@@ -45,4 +47,64 @@ def k_sampler(
     from studio.diffusion.sampling import Settings, sample
 
     settings = Settings(seed, steps, guidance, solver, schedule, denoise)
+    return sample(ctx, model, positive, negative, latent, settings)
+
+
+@node(
+    "k_sampler_advanced",
+    category="Sampling",
+    title="K sampler (advanced)",
+    device=True,
+    synonyms=("KSamplerAdvanced", "refiner", "start at step", "leftover noise"),
+)
+def k_sampler_advanced(
+    ctx: Context,
+    model: Model,
+    positive: Conditioning,
+    negative: Conditioning | None,
+    latent: Latent,
+    *,
+    add_noise: bool = True,
+    seed: Seed = 0,
+    steps: Annotated[int, Range(1, 10_000)] = 20,
+    guidance: Guidance = 7.0,
+    solver: Solver = "dpmpp_2m",
+    schedule: Schedule = "karras",
+    start_step: Annotated[int, Range(0, 10_000)] = 0,
+    end_step: Annotated[int, Range(0, 10_000)] = 10_000,
+    leftover_noise: bool = False,
+) -> Latent:
+    """Denoise a latent over a part of the steps, so that another sampler can go on from there.
+
+    A base model with leftover noise up to a step, and a refiner without added noise from that step on, share
+    one way from noise to picture.
+
+    Args:
+        model: Denoiser, with any LoRA already attached.
+        positive: What the picture should show.
+        negative: What it should not show; unused where guidance is 1. Left out, there is no guidance.
+        latent: Where to begin.
+        add_noise: Add noise to begin with; off where the latent comes with noise left over.
+        seed: Number from which the noise is drawn; the same seed gives the same picture.
+        steps: How many steps the whole way from noise to picture has.
+        guidance: How strongly the prompt is followed; 1 ignores the negative prompt and is twice as fast.
+        solver: How a step is taken.
+        schedule: How the noise is spread over the steps.
+        start_step: First step taken here, counted from 0.
+        end_step: Step to stop before; beyond the last one, all are taken.
+        leftover_noise: Where it stops early, leave the noise in for the next sampler.
+    """
+    from studio.diffusion.sampling import Settings, sample
+
+    settings = Settings(
+        seed,
+        steps,
+        guidance,
+        solver,
+        schedule,
+        start=start_step,
+        end=end_step,
+        added=add_noise,
+        leftover=leftover_noise,
+    )
     return sample(ctx, model, positive, negative, latent, settings)

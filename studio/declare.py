@@ -241,11 +241,12 @@ class _Signature:
         return DeclarationError(f"node {self._name}: “{name}” {what}.")
 
     def _input(self, parameter: inspect.Parameter, hint: Any) -> InputSpec:
-        optional = parameter.default is None
-        if not optional and parameter.default is not parameter.empty:
+        if parameter.default is not None and parameter.default is not parameter.empty:
             raise self._error(parameter.name, "is a wire and can only default to None; knobs come after *")
-        hint = _without_none(hint)
-        wire_type, many = self._wire(parameter.name, hint)
+        plain = _without_none(hint)
+        # Python wants defaults last; a wire that may be left out can stand before one that may not.
+        optional = parameter.default is None or plain is not hint
+        wire_type, many = self._wire(parameter.name, plain)
         return InputSpec(parameter.name, wire_type, many, optional, self._docs.get(parameter.name, ""))
 
     def _wire(self, name: str, hint: Any) -> tuple[str, bool]:

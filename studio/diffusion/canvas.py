@@ -11,7 +11,7 @@ import torch
 
 from studio.diffusion.guidance.estimates import Span, acts
 from studio.diffusion.guidance.regions import fitted_mask, to_batch
-from studio.diffusion.noise import initial
+from studio.diffusion.noise import Batch, initial
 from studio.errors import NodeError
 from studio.types import Latent, Noise
 
@@ -38,7 +38,8 @@ class Canvas:
         self._samples = samples.to(denoiser.device)
         self._noise = torch.zeros_like(self._samples)
         if noise.added:
-            self._noise = self.own(initial(self.whole, noise.seed)).to(denoiser.device)
+            drawn = initial(tuple(samples.shape), noise.seed, self.batch)
+            self._noise = drawn.to(denoiser.device)
         mask = self.latent.noise_mask
         if mask is not None:
             mask = fitted_mask(mask, (samples.shape[-2], samples.shape[-1])).to(denoiser.device)
@@ -47,14 +48,13 @@ class Canvas:
         self.mask = mask
 
     @property
-    def whole(self) -> tuple[int, ...]:
-        """Shape of the batch for which noise is drawn."""
-        count, *rest = self.latent.samples.shape
-        return (max(self.latent.of, self.latent.first + count), *rest)
-
-    def own(self, drawn: torch.Tensor) -> torch.Tensor:
-        """Of what was drawn for the whole batch, what is for this latent."""
-        return drawn[self.latent.first : self.latent.first + len(self.latent.samples)]
+    def batch(self) -> Batch | None:
+        """The batch for which noise is drawn, where the latent is a part of one."""
+        latent, count = self.latent, len(self.latent.samples)
+        if latent.first == 0 and latent.of in (0, count):
+            return None
+        kept = range(latent.first, latent.first + count)
+        return Batch(max(latent.of, kept.stop), tuple(kept))
 
     def said(self) -> list[object]:
         """What of it enters the origin of a trajectory."""
@@ -63,7 +63,7 @@ class Canvas:
             latent.samples.numpy(),
             None if mask is None else mask.numpy(),
             [self.noise.seed, self.noise.added],
-            [latent.first, self.whole[0]],
+            [latent.first, latent.of],
         ]
 
     def begin(self, sigmas: Sigmas) -> torch.Tensor:

@@ -18,7 +18,7 @@ from studio.diffusion.canvas import Canvas, Masked
 from studio.diffusion.conditioning import name_of
 from studio.diffusion.guidance.effects import Effect
 from studio.diffusion.guidance.guiders import Effective, Guided
-from studio.diffusion.noise import Gaussian
+from studio.diffusion.noise import source
 from studio.diffusion.schedules import denoised_part
 from studio.diffusion.trajectory import Trajectory, Watched
 from studio.errors import NodeError
@@ -256,7 +256,7 @@ class _Run:
         ctx.progress(0, total)
         states = trajectory.run(
             lambda: canvas.begin(sigmas),
-            lambda x, draws: _OwnNoise(canvas, x, draws),
+            source(trajectory.solver.noise, sigmas, canvas.noise.seed, canvas.batch),
             ctx.checkpoints,
             self._denoiser.device,
             may_resume=self._has_predicted,
@@ -305,22 +305,6 @@ class _Run:
 
     def _name(self, step: int) -> str:
         return codec.digest(["predicted", self._keys[step]])
-
-
-class _OwnNoise:
-    """A solver's noise for a latent that may be a part of a batch: drawn for the whole batch."""
-
-    def __init__(self, canvas: Canvas, x: torch.Tensor, draws: int) -> None:
-        # With the seed itself, the first draw would be the very tensor of the initial noise.
-        self._noise: api.Noise = Gaussian(x.new_empty(()).expand(canvas.whole), canvas.noise.seed + 1, draws)
-        self._canvas = canvas
-        self.draws = self._noise.draws
-
-    def __call__(self, sigma: float, sigma_next: float) -> torch.Tensor:
-        """Draw; see `studio.diffusion.api.Noise`."""
-        drawn = self._canvas.own(self._noise(sigma, sigma_next))
-        self.draws = self._noise.draws
-        return drawn
 
 
 def _seen(state: api.State, sigmas: Sigmas) -> torch.Tensor:

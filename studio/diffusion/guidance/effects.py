@@ -6,6 +6,7 @@ x the picture at noise level σ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -44,7 +45,7 @@ class Moment:
 
 
 Change = Callable[[Moment, torch.Tensor, Mapping[str, Json]], torch.Tensor]
-Stage = Literal["combine", "after", "interval", "tiling", "mask"]
+Stage = Literal["combine", "after", "interval", "scale", "tiling", "mask"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Effect:
     Attributes:
         stage: ``combine`` puts P and N together in place of N + w·(P − N); the last one that acts does.
             ``after`` changes what came of it, in the order of the patches. ``interval`` lets guidance be 1
-            outside the patch's span. ``tiling`` and ``mask`` are read by those whom they concern.
+            outside the patch's span, ``scale`` changes it on the way. ``tiling`` and ``mask`` are read by
+            those whom they concern.
         change: What a ``combine`` or ``after`` does: from the moment, the guided estimate so far and the
             patch's parameters, another estimate.
         kind: As of every patch that needs no weights.
@@ -147,10 +149,18 @@ def perturbed(moment: Moment, guided: torch.Tensor, params: Mapping[str, Json]) 
     return guided + (moment.positive - moment.worse(Perturb(kind, names))) * strength
 
 
+def factor(params: Mapping[str, Json], progress: float) -> float:
+    """Factor of guidance at a point of the trajectory, between ``first`` and ``last``."""
+    first, last = number(params, "first", 1.0), number(params, "last", 1.0)
+    part = (1 - math.cos(math.pi * progress)) / 2 if params.get("curve") == "cosine" else progress
+    return first + (last - first) * part
+
+
 RESCALE = Effect("after", rescaled)
 PROJECTED = Effect("combine", projected)
 ZERO_STAR = Effect("combine", zero_star)
 PERTURBED = Effect("after", perturbed)
 INTERVAL = Effect("interval")
+OVER_STEPS = Effect("scale")
 TILED = Effect("tiling")
 DIFFERENTIAL = Effect("mask")

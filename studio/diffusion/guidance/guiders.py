@@ -10,7 +10,7 @@ import torch
 
 from studio.cache import codec
 from studio.diffusion.api import Denoiser, Perturb
-from studio.diffusion.guidance.effects import Effect, Moment, number
+from studio.diffusion.guidance.effects import Effect, Moment, factor, number
 from studio.diffusion.guidance.estimates import Estimator, Span, acting, acts
 from studio.errors import NodeError
 from studio.types import Conditioning, ConditioningEntry, Json, Patch
@@ -110,7 +110,7 @@ class Guided:
     def _estimate(self, x: torch.Tensor, sigma: float, *, both: bool) -> tuple[torch.Tensor, torch.Tensor]:
         progress = self._denoiser.sampling.progress(sigma)
         now = self._wear(progress)
-        scale = 1.0 if self._is_outside(progress) else self._scale
+        scale = self._scale_at(progress, now)
         told = self._acting(progress, scale, both=both)
         estimates = dict(zip(told, self._ask(x, sigma, list(told.values())), strict=True))
         positive, negative = estimates["positive"], estimates.get("negative")
@@ -160,10 +160,15 @@ class Guided:
             )
         return told
 
-    def _is_outside(self, progress: float) -> bool:
-        """Whether some patch wants guidance at other times alone."""
-        spans = [item.patch.span for item in self._patches if item.effect and item.effect.stage == "interval"]
-        return any(not acts(span, progress) for span in spans)
+    def _scale_at(self, progress: float, now: Sequence[Effective]) -> float:
+        """Guidance at a point of the trajectory; 1 where some patch wants it at other times alone."""
+        scale = self._scale
+        for item in self._patches:
+            if item.effect and item.effect.stage == "interval" and item not in now:
+                return 1.0
+            if item.effect and item.effect.stage == "scale":
+                scale *= factor(item.patch.params, progress)
+        return scale
 
     def _wear(self, progress: float) -> list[Effective]:
         """Bring the denoiser into the state of the patches that act now, and return them."""
