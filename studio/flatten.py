@@ -282,7 +282,9 @@ class _Flattening:
     def _through_bypass(self, at: _Located, graph: Graph, node: Node) -> _Located | Nothing:
         spec = self._reading.spec(node)
         output = spec.output(at.source.name) if spec else None
-        for item in spec.inputs if spec and output else ():
+        # Of a positive and a negative, each passes its own; otherwise, the first of the type is meant.
+        inputs = sorted(spec.inputs, key=lambda item: item.name != at.source.name) if spec else ()
+        for item in inputs if output else ():
             feeding = graph.wires.get(Socket(node.id, item.name))
             if output and item.type == output.type and feeding:
                 return _Located(at.place, feeding)

@@ -75,6 +75,20 @@ def test_bypass_passes_the_first_wired_input_of_the_same_type() -> None:
     assert wires(flat(with_modes(document, sum="bypass"))) == {"end.grain": "b.grain"}
 
 
+def test_bypass_passes_the_input_of_the_same_name_before_others() -> None:
+    document = content(
+        {
+            "a": ("grain", {}, {}),
+            "b": ("grain", {}, {}),
+            "both": ("exchange", {}, {"left": "a.grain", "right": "b.grain"}),
+            "first": ("double", {}, {"grain": "both.left"}),
+            "second": ("double", {}, {"grain": "both.right"}),
+        }
+    )
+    found = wires(flat(with_modes(document, both="bypass")))
+    assert found == {"first.grain": "a.grain", "second.grain": "b.grain"}
+
+
 def test_bypass_without_a_fitting_input_is_a_problem_where_the_output_is_wired() -> None:
     document = content({"g": ("grain", {}, {}), "d": ("double", {}, {"grain": "g.grain"})})
     found = flat(with_modes(document, g="bypass"))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from studio.api import Context, File, Image, NodeError, Range, Text, node, wire
 from studio.cache import codec
@@ -55,6 +55,29 @@ def add(left: Grain, right: Grain | None = None, *, more: Annotated[int, Range(-
     """
     calls["add"] += 1
     return Grain(left.value + (right.value if right else 0) + more)
+
+
+class Pair(NamedTuple):
+    """Two grains.
+
+    Attributes:
+        left: One.
+        right: Another.
+    """
+
+    left: Grain
+    right: Grain
+
+
+@node("exchange", category="Toys")
+def exchange(left: Grain, right: Grain) -> Pair:
+    """Exchange two grains.
+
+    Args:
+        left: One.
+        right: Another.
+    """
+    return Pair(right, left)
 
 
 @node("grains", category="Toys")

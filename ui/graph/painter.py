@@ -307,7 +307,8 @@ def _fitting(picture: QImage, place: QRectF) -> QRectF:
 def _pass_through(painter: QPainter, sight: Sight) -> None:
     """Dashes from each output back to the input that a bypass passes on."""
     for item in sight.face.outputs:
-        given = next((one for one in sight.face.inputs if one.type == item.type), None)
+        fitting = [one for one in sight.face.inputs if one.type == item.type]
+        given = next((one for one in fitting if one.name == item.name), fitting[0] if fitting else None)
         if given is None:
             continue
         start, end = sight.layout.inputs[given.name], sight.layout.outputs[item.name]
