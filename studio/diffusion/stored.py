@@ -19,8 +19,14 @@ from studio.models.transformer_keys import Piece, shapes_of
 
 _LOOK_BYTES = 64 * 2**20
 _SCALES = ("scale_weight", "weight_scale")
-_PLAIN = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
-_PLAIN |= {"I16": torch.int16, "I32": torch.int32}
+_PLAIN = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+}
 Pieces = Callable[[Shapes], Mapping[str, Piece]]
 
 
