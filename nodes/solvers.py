@@ -1,47 +1,61 @@
-"""The built-in solvers and schedules by name."""
+"""The built-in solvers by name, and the node that chooses one with its options."""
 
 from __future__ import annotations
 
 from studio.api import Extension
 
-_SOLVERS = "studio.diffusion.solvers"
-_SCHEDULES = "studio.diffusion.schedules"
+_HERE = "studio.diffusion.solvers"
 
-euler = Extension("solver", "euler", f"{_SOLVERS}:euler", "One straight step along the slope; steady.")
-euler_ancestral = Extension(
-    "solver", "euler_ancestral", f"{_SOLVERS}:euler_ancestral", "Euler that adds new noise at every step."
-)
-heun = Extension("solver", "heun", f"{_SOLVERS}:heun", "Two model calls a step, averaged; precise, slow.")
-dpm_2 = Extension("solver", "dpm_2", f"{_SOLVERS}:dpm_2", "Two model calls a step, the second midway.")
-dpm_2_ancestral = Extension(
-    "solver", "dpm_2_ancestral", f"{_SOLVERS}:dpm_2_ancestral", "dpm_2 that adds new noise at every step."
-)
-lms = Extension("solver", "lms", f"{_SOLVERS}:lms", "A polynomial through the last four slopes.")
-ddim = Extension("solver", "ddim", f"{_SOLVERS}:ddim", "The classic without noise; equal to euler.")
-ddpm = Extension("solver", "ddpm", f"{_SOLVERS}:ddpm", "The original random walk; wants many steps.")
-lcm = Extension("solver", "lcm", f"{_SOLVERS}:lcm", "For models distilled to 4–8 steps.")
-dpmpp_2m = Extension(
-    "solver", "dpmpp_2m", f"{_SOLVERS}:dpmpp_2m", "One call a step, using the one before; the usual choice."
-)
-dpmpp_2s_ancestral = Extension(
-    "solver", "dpmpp_2s_ancestral", f"{_SOLVERS}:dpmpp_2s_ancestral", "Two calls a step, with new noise."
-)
-res_multistep = Extension(
-    "solver", "res_multistep", f"{_SOLVERS}:res_multistep", "A refined exponential step over two calls."
-)
 
-normal = Extension("schedule", "normal", f"{_SCHEDULES}:normal", "Even in the model's own time.")
-karras = Extension("schedule", "karras", f"{_SCHEDULES}:karras", "More steps where details form; ρ = 7.")
-exponential = Extension("schedule", "exponential", f"{_SCHEDULES}:exponential", "Even in log sigma.")
-sgm_uniform = Extension(
-    "schedule", "sgm_uniform", f"{_SCHEDULES}:sgm_uniform", "Even in time, without the last entry."
+def _solver(name: str, doc: str) -> Extension:
+    return Extension("solver", name, f"{_HERE}:{name}", doc)
+
+
+euler = _solver("euler", "One straight step along the slope; steady.")
+euler_ancestral = _solver("euler_ancestral", "Euler that adds new noise at every step.")
+heun = _solver("heun", "Two model calls a step, averaged; precise, slow.")
+heunpp2 = _solver("heunpp2", "Three model calls a step, weighted by noise level; slower still.")
+dpm_2 = _solver("dpm_2", "Two model calls a step, the second midway.")
+dpm_2_ancestral = _solver("dpm_2_ancestral", "dpm_2 that adds new noise at every step.")
+lms = _solver("lms", "A polynomial through the last four slopes.")
+dpm_fast = _solver("dpm_fast", "Steps of third order with strides of its own; for 6 to 20 model calls.")
+dpm_adaptive = _solver(
+    "dpm_adaptive", "Takes as many model calls as it needs; heeds the schedule's ends only."
 )
-simple = Extension("schedule", "simple", f"{_SCHEDULES}:simple", "Every n-th entry of the model's table.")
-ddim_uniform = Extension(
-    "schedule", "ddim_uniform", f"{_SCHEDULES}:ddim_uniform", "Table entries at an even stride."
+dpmpp_2s_ancestral = _solver("dpmpp_2s_ancestral", "Two calls a step, with new noise.")
+dpmpp_sde = _solver(
+    "dpmpp_sde", "Two calls a step, noise from one path: more steps change the picture little."
 )
-beta = Extension("schedule", "beta", f"{_SCHEDULES}:beta", "Quantiles of Beta(0.6, 0.6): dense at both ends.")
-kl_optimal = Extension("schedule", "kl_optimal", f"{_SCHEDULES}:kl_optimal", "Even in the angle of sigma.")
-linear_quadratic = Extension(
-    "schedule", "linear_quadratic", f"{_SCHEDULES}:linear_quadratic", "Slow at first, then by squares."
+dpmpp_2m = _solver("dpmpp_2m", "One call a step, using the one before; the usual choice.")
+dpmpp_2m_sde = _solver("dpmpp_2m_sde", "dpmpp_2m with noise from one path; fine detail.")
+dpmpp_2m_sde_heun = _solver("dpmpp_2m_sde_heun", "dpmpp_2m_sde with a finer weight of the call before.")
+dpmpp_3m_sde = _solver("dpmpp_3m_sde", "Uses the two calls before; for 30 steps and more.")
+ddpm = _solver("ddpm", "The original random walk; wants many steps.")
+ddim = _solver("ddim", "The classic without noise; equal to euler.")
+lcm = _solver("lcm", "For models distilled to 4–8 steps.")
+plms = _solver("plms", "Four slopes at even weights; the first sampler of Stable Diffusion.")
+pndm = _solver("pndm", "plms after three Runge–Kutta steps of four calls each.")
+ipndm = _solver("ipndm", "Four slopes at even weights; for few steps.")
+ipndm_v = _solver("ipndm_v", "ipndm with weights that follow the strides.")
+deis = _solver("deis", "Three slopes over the time of the noising; for few steps.")
+uni_pc = _solver("uni_pc", "Predicts and mends with one call a step; good at 10 to 20 steps.")
+uni_pc_bh2 = _solver("uni_pc_bh2", "uni_pc with the other of its two weights; better guided.")
+res_multistep = _solver("res_multistep", "A refined exponential step over two calls.")
+res_multistep_ancestral = _solver("res_multistep_ancestral", "res_multistep with new noise at every step.")
+gradient_estimation = _solver(
+    "gradient_estimation", "Euler whose slope is carried on beyond its last change."
 )
+er_sde = _solver("er_sde", "Third order with noise scaled by its level; good for flow models.")
+seeds_2 = _solver("seeds_2", "Two calls a step of an exponential integrator with noise.")
+seeds_3 = _solver("seeds_3", "Three calls a step of an exponential integrator with noise.")
+sa_solver = _solver("sa_solver", "Predicts and mends with noise in the middle of the way.")
+sa_solver_pece = _solver("sa_solver_pece", "sa_solver that asks the model again where it mended.")
+euler_cfg_pp = _solver("euler_cfg_pp", "CFG++ along euler: for guidance of about 1.")
+euler_ancestral_cfg_pp = _solver("euler_ancestral_cfg_pp", "CFG++ along euler_ancestral.")
+dpmpp_2m_cfg_pp = _solver("dpmpp_2m_cfg_pp", "CFG++ along dpmpp_2m.")
+dpmpp_2s_ancestral_cfg_pp = _solver("dpmpp_2s_ancestral_cfg_pp", "CFG++ along dpmpp_2s_ancestral.")
+res_multistep_cfg_pp = _solver("res_multistep_cfg_pp", "CFG++ along res_multistep.")
+res_multistep_ancestral_cfg_pp = _solver(
+    "res_multistep_ancestral_cfg_pp", "CFG++ along res_multistep_ancestral."
+)
+gradient_estimation_cfg_pp = _solver("gradient_estimation_cfg_pp", "CFG++ along gradient_estimation.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ import torch
 from studio.diffusion.api import Noise, NoiseKind, Sigmas
 
 _SEEDS = 2**64
+_DIGITS = 6
+"""To which the library rounds the times of a path."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Gaussian:
 
 
 class Brownian:
-    """Increments of one Brownian path over the noise levels of a schedule, divided by the root of their length.
+    """Increments of one Brownian path over the levels of a schedule, divided by the root of their length.
 
     The path is a function of the seed, the batch's shape and the extreme sigmas: what was asked before does
     not change an answer.
@@ -79,12 +82,12 @@ class Brownian:
         self._batch = batch
         self._seed = seed % _SEEDS
         low, high = extremes(sigmas)
-        self._low, self._high = _single(low), _single(high)
+        self._low, self._high = (round(_single(item), _DIGITS) for item in (low, high))
         self.draws = draws
 
     def __call__(self, sigma: float, sigma_next: float) -> torch.Tensor:
         """Draw; see `studio.diffusion.api.Noise`."""
-        from torchsde import BrownianTree
+        from torchsde import BrownianTree  # pyright: ignore[reportMissingTypeStubs]
 
         self.draws += 1
         shape = self._batch.shape(self._like.shape) if self._batch else tuple(self._like.shape)
@@ -92,7 +95,7 @@ class Brownian:
         tree = BrownianTree(self._low, torch.zeros(shape), self._high, entropy=self._seed)
         start, end = (min(max(_single(item), self._low), self._high) for item in (sigma_next, sigma))
         # From high sigma to low the path runs backwards.
-        drawn = -tree(start, end) / math.sqrt(end - start)
+        drawn = -cast("torch.Tensor", tree(start, end)) / math.sqrt(end - start)
         return (self._batch.part(drawn) if self._batch else drawn).to(self._like.device)
 
 
