@@ -12,6 +12,7 @@ from studio.errors import Problem
 from studio.files_named import found, resolve
 from studio.flatten import Flat, flatten, muted_nodes
 from studio.graph import BOUNDARY, Graph, Node, Socket
+from studio.models.matching import misfit
 from studio.reading import Reading
 from studio.spec import KnobError, KnobSpec, NodeSpec, coerce
 
@@ -83,7 +84,7 @@ def wire_refusal(
     refusal = reading.refusal(graph, source, target)
     if refusal is None and reading.closes_cycle(graph, source, target):
         return f"“{source.node}” depends on “{target.node}” already; this wire would close a circle."
-    return refusal
+    return refusal or misfit(reading, graph, source, target)
 
 
 class _Checked:

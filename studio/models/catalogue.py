@@ -14,7 +14,7 @@ from typing import Any
 
 from studio import paths
 from studio.errors import FileError
-from studio.models import facts, folders, libraries, recognise
+from studio.models import facts, libraries, recognise
 from studio.models.digest import Digests, digests
 from studio.models.facts import Facts
 from studio.models.gguf_header import is_gguf, read_gguf
@@ -177,11 +177,9 @@ def _entry(path: Path, library: libraries.Library, known: dict[Path, Entry]) -> 
     kind: Kind | None = None
     problem = ""
     try:
-        if path.is_dir():
-            kind = folders.kind_of_folder(path)
-            problem = "" if kind else "It is the folder of a pipeline that is not known here."
-        elif path.suffix.lower() not in libraries.PICKLED:
-            kind = recognise.kind_of_file(path)
+        if path.is_dir() or path.suffix.lower() not in libraries.PICKLED:
+            kind = recognise.kind_at(path)
+            problem = "" if kind else f"{path.name} is {recognise.stranger(path)}."
         elif not role:
             return None  # a .bin or .pt of anything
     except FileError as error:
