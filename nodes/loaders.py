@@ -11,7 +11,13 @@ stable_diffusion = Extension(
     "family",
     "stable_diffusion",
     "studio.diffusion.families.stable_diffusion:FAMILY",
-    "Stable Diffusion 1 and its kin: a UNet in a diffusers folder, one CLIP text encoder, a VAE.",
+    "Stable Diffusion 1, inpainting and InstructPix2Pix: a UNet, CLIP-L, a VAE of 4 channels.",
+)
+clip = Extension(
+    "family",
+    "clip",
+    "studio.diffusion.families.clip:FAMILY",
+    "The text encoders CLIP-L, CLIP-G and OpenCLIP-H, shared by the families that use them.",
 )
 
 
@@ -51,16 +57,21 @@ def load_checkpoint(
     """Name a model to work with; its weights are loaded when a node first needs them.
 
     Args:
-        path: Folder of a diffusers pipeline; left empty, the starter model that ships with the application.
+        path: Model file, or folder of a diffusers pipeline; left empty, the starter model that ships with the
+            application.
     """
     from studio.models.checkpoints import recipes
 
     parts = recipes(path, ctx)
-    missing = [part for part in ("unet", "text_encoder", "vae") if part not in parts]
-    if missing:
+    denoiser = parts.get("unet") or parts.get("transformer")
+    text_encoder, vae = parts.get("text_encoder"), parts.get("vae")
+    if denoiser is None or text_encoder is None or vae is None:
+        there = {"denoiser": denoiser, "text encoder": text_encoder, "VAE": vae}
+        missing = [name for name, recipe in there.items() if recipe is None]
         raise NodeError(
             f"The model in {path or 'assets/starter'} has no {' and no '.join(missing)}.",
-            "Choose a whole checkpoint, or a node made for this kind of model.",
+            "Load what it has with “Load diffusion model”, and the rest from files of their own with "
+            "“Load text encoders” and “Load VAE”.",
             socket="path",
         )
-    return Checkpoint(Model(parts["unet"]), TextEncoder(parts["text_encoder"]), Vae(parts["vae"]))
+    return Checkpoint(Model(denoiser), TextEncoder(text_encoder), Vae(vae))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from studio.diffusion.api import Check
 from studio.diffusion.device import Place
-from studio.errors import NodeError
+from studio.errors import FileError, NodeError
 from studio.models.header import read_header
 
 USUAL_LIBRARIES = (
@@ -58,60 +58,92 @@ def fill(
     files: list[Path],
     place: Place,
     check: Check,
+    *,
     names: Mapping[str, str] | None = None,
 ) -> Mapping[str, torch.Tensor]:
-    """Give a network made on the meta device its weights, from mapped files, in the place's number format.
-
-    Returns the tensors as they lie in the files, by name: mapped, so they take no memory of their own.
+    """Give a network made on the meta device its weights from files that hold them between them; see `give`.
 
     Args:
         network: Without weights.
-        files: Safetensors files that hold them all between them.
+        files: Safetensors files.
         place: Where they go.
         check: Called every 64 MB; may raise.
         names: The network's name of a weight → the files'; None where they are the same.
+    """
+    tensors = mapped(files)
+    if names is not None:
+        tensors = {name: tensors[key] for name, key in names.items() if key in tensors}
+    return give(network, tensors, place, check, files[0].name if files else "the model")
+
+
+def mapped(files: Iterable[Path], prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of safetensors files whose names begin so, by the rest of their names.
+
+    They are mapped: they take no memory until they are read, and then such as can be taken away again.
 
     Raises:
-        NodeError: A tensor is missing, unknown or of another shape.
-        FileError: A file is cut short or no safetensors file.
+        FileError: A file is missing, cut short or no safetensors file.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    weights: dict[str, torch.Tensor] = {}
-    source: dict[str, torch.Tensor] = {}
-    dtype = getattr(torch, place.dtype)
-    since = 0
+    found: dict[str, torch.Tensor] = {}
     for path in files:
         read_header(path)
-        with cast("Any", safe_open)(path, framework="pt") as file:
-            held = set(file.keys())
-            for name in sorted(wanted):
-                key = name if names is None else names.get(name, "")
-                if key not in held:
-                    continue
-                tensor = file.get_tensor(key)
-                if tuple(tensor.shape) != wanted[name]:
-                    raise _misfit(path, f"{name} is {list(tensor.shape)}, not {list(wanted[name])}")
-                # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
-                layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
-                source[name] = tensor
-                weights[name] = tensor.to(place.device, dtype, memory_format=layout)
-                since += tensor.nbytes
-                if since >= _LOOK_BYTES:
-                    check()
-                    since = 0
-    missing = sorted(wanted.keys() - weights.keys())
+        try:
+            with cast("Any", safe_open)(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - no mapping
+                    if name.startswith(prefix):
+                        found[name[len(prefix) :]] = file.get_tensor(name)
+        except SafetensorError as error:
+            raise FileError(f"{path.name} cannot be read: {error}.", "Download it again.") from error
+    return found
+
+
+def give(
+    network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], place: Place, check: Check, name: str
+) -> Mapping[str, torch.Tensor]:
+    """Give a network made on the meta device its weights, in the place's number format.
+
+    Returns those of `tensors` that it has, as they were given. A weight that needed no change is that very
+    tensor: weights are replaced, and never written into.
+
+    Args:
+        network: Without weights.
+        tensors: At least all of its weights, under its names.
+        place: Where they go.
+        check: Called every 64 MB; may raise.
+        name: Of the file or folder they come from, for sentences.
+
+    Raises:
+        NodeError: A tensor is missing or of another shape.
+    """
+    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    missing = sorted(wanted.keys() - tensors.keys())
     if missing:
-        raise _misfit(
-            files[0] if files else Path(), f"{len(missing)} tensors are missing, {missing[0]} first"
-        )
+        count = "a tensor is" if len(missing) == 1 else f"{len(missing)} tensors are"
+        raise _misfit(name, f"{count} missing, {missing[0]} first")
+    for key, shape in wanted.items():
+        if tuple(tensors[key].shape) != shape:
+            raise _misfit(name, f"{key} is {list(tensors[key].shape)}, not {list(shape)}")
+    weights: dict[str, torch.Tensor] = {}
+    dtype = getattr(torch, place.dtype)
+    since = 0
+    for key in wanted:
+        tensor = tensors[key]
+        # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
+        layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+        weights[key] = tensor.to(place.device, dtype, memory_format=layout)
+        since += tensor.nbytes
+        if since >= _LOOK_BYTES:
+            check()
+            since = 0
     network.load_state_dict(weights, assign=True)
     network.requires_grad_(False).eval()
-    return source
+    return {key: tensors[key] for key in wanted}
 
 
-def _misfit(path: Path, what: str) -> NodeError:
+def _misfit(name: str, what: str) -> NodeError:
     return NodeError(
-        f"{path.name} does not fit its configuration: {what}.", "Download the model again, or choose another."
+        f"The weights in {name} do not fit the network: {what}.",
+        "Download the model again, or choose another.",
     )
 
 
@@ -152,8 +184,11 @@ def files_of(folder: Path) -> list[Path]:
     Raises:
         NodeError: There is none.
     """
-    found = sorted(folder.glob("*.safetensors"))
-    plain = [file for file in found if file.stem.count(".") == 0]
-    if not found:
-        raise NodeError(f"There are no weights in {folder}.", "Choose a folder with .safetensors files.")
-    return plain or found
+    variants: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        # “model.fp16-00001-of-00002” is a part of the variant “fp16”.
+        variants.setdefault(file.stem.partition(".")[2].partition("-")[0], []).append(file)
+    for variant in ("", "fp16", "bf16", *variants):
+        if variant in variants:
+            return variants[variant]
+    raise NodeError(f"There are no weights in {folder}.", "Choose a folder with .safetensors files.")

@@ -7,44 +7,81 @@ from typing import TYPE_CHECKING
 
 from studio.errors import NodeError
 from studio.files_named import resolve
+from studio.models import convert, recognise
 from studio.models.identity import combined
 from studio.paths import assets_dir
 from studio.types import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from studio.context import Context
     from studio.diffusion.api import Family
 
+TEXTS: Mapping[str, str] = {"clip_l": "clip", "clip_g": "clip", "clip_h": "clip", "t5": "t5"}
+"""Text encoders → the family that loads them, for all who use them."""
+
 
 def recipes(path: str, ctx: Context) -> dict[str, Recipe]:
-    """Recipe of each network of a checkpoint, by part.
+    """Recipe of each network of a checkpoint, by part; its text encoders are one, with members.
 
     Args:
-        path: Folder of the checkpoint; empty, the starter model.
+        path: File or folder of the checkpoint; empty, the starter model.
         ctx: The call's context, which knows the registered families.
 
     Raises:
         NodeError: There is nothing there, or no installed family recognises it.
         FileError: A file of it is cut short or cannot be read.
     """
-    place = resolve(path, None) if path else _starter()
-    if not place.exists():
-        raise NodeError(f"There is no model at {place}.", "Choose another file or folder.", socket="path")
+    place = place_of(path, ctx) if path else _starter()
     for declared in ctx.extensions.values():
-        if declared.kind != "family":
+        if declared.kind != "family" or declared.name in TEXTS.values():
             continue
         family: Family = declared.load()
         parts = family.recognise(place)
         if parts is not None:
-            return {
-                part: Recipe(str(place), combined(place, names), part, declared.name)
-                for part, names in parts.items()
-            }
+            return _composed(
+                {part: _recipe(place, names, part, declared.name) for part, names in parts.items()},
+                declared.name,
+            )
     raise NodeError(
-        f"{place} is no model that is understood here.",
-        "Choose the folder of a diffusers pipeline: the one with model_index.json in it.",
+        f"{place.name} is {recognise.stranger(place)}.",
+        "Choose a model file, or the folder of a diffusers pipeline: the one with model_index.json in it.",
         socket="path",
     )
+
+
+def place_of(path: str, ctx: Context) -> Path:
+    """Where a model lies; of a pickled one, where it lies as safetensors.
+
+    Raises:
+        NodeError: There is nothing there.
+        FileError: It is pickled and cannot be read.
+        Cancelled: While a pickled one is converted.
+    """
+    place = resolve(path, None)
+    if not place.exists():
+        raise NodeError(f"There is no model at {place}.", "Choose another file or folder.", socket="path")
+    if place.suffix.lower() in convert.PICKLED and place.is_file():
+        return convert.as_safetensors(place, ctx.check)
+    return place
+
+
+def text_encoder(members: Mapping[str, Recipe], family: str) -> Recipe:
+    """The recipe of a family's text encoder, of the recipes of the networks it is put together of."""
+    return Recipe("", "", "text_encoder", family, members=tuple(members.values()))
+
+
+def _recipe(place: Path, names: tuple[str, ...], part: str, family: str) -> Recipe:
+    return Recipe(str(place), combined(place, names), part, TEXTS.get(part, family))
+
+
+def _composed(parts: Mapping[str, Recipe], family: str) -> dict[str, Recipe]:
+    texts = {part: recipe for part, recipe in parts.items() if part in TEXTS}
+    found = {part: recipe for part, recipe in parts.items() if part not in TEXTS}
+    if texts:
+        found["text_encoder"] = text_encoder(texts, family)
+    return found
 
 
 def starter_files() -> list[str]:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from studio.errors import FileError
-from studio.models import control_header, denoisers, lora_header, parts, upscalers
+from studio.models import control_header, denoisers, folders, lora_header, parts, upscalers
 from studio.models.header import read_header
 from studio.models.kinds import Denoiser, Kind, Shapes, below, precision
 
@@ -23,34 +23,54 @@ _LORA = re.compile(
 )
 _WIDTHS = {768: "stable_diffusion", 1024: "stable_diffusion_2", 2048: "sdxl", 1280: "sdxl"}
 _CONTROL_FAMILIES = {"sd3": "stable_diffusion_3", "flux": "flux"}
+# Tensors that go with noise levels other than those of the family.
+_OTHER_NOISE = ("edm_mean", "edm_std", "edm_vpred.")
 _MEMO = 512
-_known: dict[tuple[str, int, int, int], Kind] = {}
+_known: dict[tuple[str, int, int, int], Kind | None] = {}
 _lock = Lock()
 
 
-def kind_of_file(path: Path) -> Kind:
-    """Tell what a safetensors file is; remembered while size, time and inode stay. From any thread.
+def kind_at(path: Path) -> Kind | None:
+    """Tell what a safetensors file or diffusers folder is; None if nothing that is known here.
+
+    Of a file it is remembered while size, time and inode stay. From any thread.
 
     Raises:
-        FileError: It is missing, cut short, no safetensors file, or nothing that is known here.
+        FileError: The file is missing, cut short or no safetensors file, whatever its name says.
     """
+    if path.is_dir():
+        return folders.kind_of_folder(path)
+    if path.suffix.lower() != ".safetensors":
+        return None
     try:
         status = path.stat()
     except OSError as error:
         raise FileError(f"There is no model at {path}.", "Choose another file or folder.") from error
     stamp = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
     with _lock:
-        found = _known.get(stamp)
-    if found is None:
-        header = read_header(path)
-        found = kind_of(header)
-        if found is None:
-            raise FileError(f"{path.name} is {_stranger(header)}.", "Choose a model of a kind known here.")
-        with _lock:
-            if len(_known) >= _MEMO:
-                _known.clear()
-            _known[stamp] = found
+        if stamp in _known:
+            return _known[stamp]
+    found = kind_of(read_header(path))
+    with _lock:
+        if len(_known) >= _MEMO:
+            _known.clear()
+        _known[stamp] = found
     return found
+
+
+def stranger(path: Path) -> str:
+    """What a file or folder is that is no model known here, as the end of a sentence.
+
+    Raises:
+        FileError: The file is missing, cut short or no safetensors file.
+    """
+    if path.is_dir():
+        return "a folder without a model that is known here"
+    tensors = read_header(path).tensors
+    for word, name in _STRANGERS:
+        if any(word in tensor for tensor in tensors):
+            return f"{name}, which is not known here"
+    return "no model that is known here" if tensors else "a safetensors file without any tensors"
 
 
 def kind_of(header: Header) -> Kind | None:
@@ -88,6 +108,8 @@ def _beside(shapes: Shapes, header: Header) -> Kind | None:
 def _denoiser(shapes: Shapes, header: Header) -> Kind | None:
     found = _found_denoiser(shapes)
     if found is None:
+        return None
+    if any(name.startswith(_OTHER_NOISE) for name in shapes):
         return None
     prefix, denoiser = found
     held = {denoiser.part: prefix}
@@ -180,6 +202,8 @@ _QUESTIONS: tuple[Callable[[Shapes, Header], Kind | None], ...] = (
 _STRANGERS: tuple[tuple[str, str], ...] = (
     ("motion_modules.", "a motion module of AnimateDiff"),
     ("time_stack.", "a model of films"),
+    ("edm_mean", "a Playground 2.5 model"),
+    ("edm_vpred.", "a CosXL model"),
     ("distilled_guidance_layer.", "a Chroma model"),
     ("double_stream_modulation", "a Flux.2 model"),
     (".absmax", "packed in 4 bits by bitsandbytes"),
@@ -192,10 +216,3 @@ _STRANGERS: tuple[tuple[str, str], ...] = (
     ("txt_norm.weight", "a Qwen-Image model"),
     ("patchify_proj.", "an LTX model"),
 )
-
-
-def _stranger(header: Header) -> str:
-    for word, name in _STRANGERS:
-        if any(word in tensor for tensor in header.tensors):
-            return f"{name}, which is not known here"
-    return "no model that is known here" if header.tensors else "a safetensors file without any tensors"

@@ -61,16 +61,18 @@ assert "torch" not in sys.modules
 @pytest.mark.parametrize("index", ["", "[]", "{}", '{"unet": 3}', "[" * 100_000, '{"unet": ["a", "b"]}'])
 def test_folder_that_is_no_pipeline_is_a_sentence(tmp_path: Path, index: str) -> None:
     (tmp_path / "model_index.json").write_text(index)
-    with pytest.raises(NodeError, match="is no model that is understood here") as caught:
+    with pytest.raises(NodeError, match="a folder without a model that is known here") as caught:
         load_checkpoint(context(), path=str(tmp_path))
     assert caught.value.socket == "path"
 
 
 def test_pipeline_of_another_family_is_not_taken_for_ours(tmp_path: Path) -> None:
     index = json.loads((STARTER / "model_index.json").read_text())
-    index["text_encoder_2"] = ["transformers", "CLIPTextModelWithProjection"]
+    index["unet"] = ["diffusers", "UNetSpatioTemporalConditionModel"]
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(NodeError, match="understood"):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text('{"_class_name": "UNetSpatioTemporalConditionModel"}')
+    with pytest.raises(NodeError, match="a folder without a model that is known here"):
         load_checkpoint(context(), path=str(tmp_path))
 
 
