@@ -1,10 +1,11 @@
-"""``python -m benchmarks [NAME]... [--json] [--full]``: measure, print, and tell whether the aims are met."""
+"""``python -m benchmarks [NAME]... [--json] [--full] [--reference FILE]``: measure, and tell what is met."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import pkgutil
@@ -34,11 +35,19 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--full", action="store_true", help="also what takes longer than ten minutes")
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        type=Path,
+        help="compare with the values in this file (solvers, prompts)",
+    )
     options = parser.parse_args()
     wanted = options.name or names()
     unknown = [name for name in wanted if name not in names()]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(names())}")
+    if options.reference is not None and not (len(wanted) == 1 and compares(wanted[0])):
+        parser.error("--reference FILE goes with the one benchmark that compares with a file")
     rows: list[dict[str, object]] = []
     complete = True
     for name in wanted:
@@ -50,12 +59,19 @@ def main() -> int:
     return 0 if complete and all(row["met"] for row in rows) else 1
 
 
+def compares(name: str) -> bool:
+    """Whether a benchmark compares with the values of a file."""
+    run = importlib.import_module(f"benchmarks.{name}").run
+    return "reference" in inspect.signature(run).parameters
+
+
 def here(name: str, options: argparse.Namespace) -> list[dict[str, object]]:
     """Run one benchmark in this process."""
     began = time.perf_counter()
+    given = {} if options.reference is None else {"reference": options.reference}
     # What libraries print must not come between the lines of the report.
     with contextlib.redirect_stdout(sys.stderr):
-        rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options.full)
+        rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options.full, **given)
     if not options.json:
         facts = ", ".join(f"{key} {value}" for key, value in machine().items())
         print(f"{name} ({time.perf_counter() - began:.0f} s; {facts})\n{table(rows)}\n")

@@ -1,6 +1,8 @@
 """Timing that survives a noisy machine: medians, pairs taken in turn, intervals, aims.
 
-A benchmark is a module of this package with ``run(full: bool) -> list[Row]``.
+A benchmark is a module of this package with ``run(full: bool) -> list[Row]``; one that compares with the
+values of a file has ``run(full: bool, reference: Path | None = None)``
+and ends the program with a sentence where the file is none of its kind.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Row:
     Attributes:
         benchmark: Name of the benchmark.
         what: What was measured, in words.
-        ours: Our figure.
+        ours: Our figure; None where there is none, which misses any aim.
         unit: Unit of `ours` and `peer`.
         peer: The peer's figure, if there is one.
         ratio: Median of the pairs' ratios ours / peer.
@@ -58,7 +60,7 @@ class Row:
 
     benchmark: str
     what: str
-    ours: Estimate
+    ours: Estimate | None
     unit: str
     peer: Estimate | None = None
     ratio: Estimate | None = None
@@ -73,6 +75,8 @@ class Row:
         if match is None:
             raise ValueError(f"“{self.aim}” is no aim; write “ratio <= 1.0” or “ours <= 50”.")
         figure = self.ours if match[1] == "ours" else self.ratio
+        if self.ours is None:
+            return False
         if figure is None:
             raise ValueError(f"“{self.what}” has no ratio for its aim to bind.")
         bound = float(match[3])
@@ -83,7 +87,7 @@ class Row:
         return {
             "benchmark": self.benchmark,
             "what": self.what,
-            "ours": _rounded(self.ours.median),
+            "ours": _rounded(self.ours.median) if self.ours else None,
             "peer": _rounded(self.peer.median) if self.peer else None,
             "unit": self.unit,
             "ratio": _rounded(self.ratio.median) if self.ratio else None,
