@@ -69,7 +69,8 @@ class LowRank:
 
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
         """W + s Δ without making Δ."""
-        weight.view(len(weight), -1).addmm_(self.up, self.down, alpha=strength)
+        up, down = self.up.to(weight.device), self.down.to(weight.device)
+        weight.view(len(weight), -1).addmm_(up, down, alpha=strength)
         return weight
 
 
@@ -179,7 +180,8 @@ class Added:
 
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
         """Add it."""
-        weight.view(len(weight), -1).add_(self.change.delta().view(len(weight), -1), alpha=strength)
+        delta = self.change.delta().to(weight.device)
+        weight.view(len(weight), -1).add_(delta.view(len(weight), -1), alpha=strength)
         return weight
 
 
@@ -208,12 +210,13 @@ class Decomposed:
         """Give the blend."""
         turned = weight.clone()
         if self.change is not None:
-            turned.view(len(turned), -1).add_(self.change.delta().view(len(turned), -1))
+            delta = self.change.delta().to(weight.device)
+            turned.view(len(turned), -1).add_(delta.view(len(turned), -1))
         axis = 1 if self.by_input else 0
         others = [dim for dim in range(weight.ndim) if dim != axis]
         norm = turned.square().sum(others, keepdim=True).sqrt()
         norm.clamp_(min=torch.finfo(torch.float32).tiny)
-        turned.mul_(self.magnitude.view(norm.shape) / norm)
+        turned.mul_(self.magnitude.to(weight.device).view(norm.shape) / norm)
         return weight.lerp_(turned, strength)
 
 
@@ -247,11 +250,11 @@ class Rotated:
             half = 2**index * size // 2
             if self.butterfly:
                 turned = _shuffled(turned, 2, half)
-            turned = torch.bmm(rotation, turned.reshape(blocks, size, -1)).flatten(0, 1)
+            turned = torch.bmm(rotation.to(weight.device), turned.reshape(blocks, size, -1)).flatten(0, 1)
             if self.butterfly:
                 turned = _shuffled(turned, half, 2)
         if self.rescale is not None:
-            turned = turned * self.rescale.view(-1, 1)
+            turned = turned * self.rescale.to(weight.device).view(-1, 1)
         turned = (turned.T if self.by_input else turned).reshape(weight.shape)
         return weight.lerp_(turned, strength)
 
@@ -276,7 +279,7 @@ class Generalised:
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
         """W + s (W a + b)."""
         flat = weight.view(len(weight), -1)
-        moved = (flat @ self.inner.up) @ self.inner.down
+        moved = (flat @ self.inner.up.to(weight.device)) @ self.inner.down.to(weight.device)
         flat.add_(moved, alpha=strength)
         return self.outer.apply(weight, strength)
 
