@@ -93,7 +93,7 @@ class WeightsStore:
         _check_unchanged(family, recipe)
         network: Any = family.load(recipe, _Loader(self, ctx))
         for patch in recipe.patches:
-            ctx.extension("patch", patch.name)(network, patch)
+            ctx.extension("patch", patch.name).apply(network, patch)
         self._held[name] = network
         self._sizes[name] = network.nbytes
         return network

@@ -1,0 +1,1 @@
+"""Patches that change how a denoiser runs and leave its weights alone."""
