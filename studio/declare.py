@@ -59,11 +59,13 @@ class File:
         content: ``image``, ``model`` or ``text``.
         folder: A folder is accepted too.
         empty: It may be left empty.
+        kinds: Of a model: the types meant (`studio.models.kinds.Type`).
     """
 
     content: str = "image"
     folder: bool = False
     empty: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 Seed = Annotated[int, Knob("seed", {"min": 0, "max": MAX_SEED})]
@@ -291,6 +293,7 @@ class _Signature:
             elif isinstance(mark, File):
                 kind = "file"
                 options |= {"content": mark.content, "folder": mark.folder, "empty": mark.empty}
+                options |= {"kinds": list(mark.kinds)} if mark.kinds else {}
         knob = KnobSpec(parameter.name, kind, parameter.default, options, self._docs.get(parameter.name, ""))
         # What is registered for an extension is not known yet: only that its name is a text.
         checked = replace(knob, kind="text") if "extension" in options else knob

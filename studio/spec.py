@@ -75,7 +75,8 @@ class KnobSpec:
         options: By kind. int, float: ``min``, ``max``, ``step`` (one notch of the editor, no constraint).
             text: ``multiline``. choice: ``choices`` (list of text) or ``extension`` (``solver``,
             ``schedule``: the names registered for that kind). file: ``content`` (``image``,
-            ``model``, ``text``), ``folder`` (a folder is accepted too), ``empty`` (may be left empty).
+            ``model``, ``text``), ``folder`` (a folder is accepted too), ``empty`` (may be left empty),
+            ``kinds`` (list of the types of model meant).
         doc: One line: the tooltip.
     """
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from studio.types import Json
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Raised when docks come or go, so that an old arrangement is not forced on them."""
 FIRST_SIZE = QSize(1440, 900)
 SMALLEST = QSize(760, 480)

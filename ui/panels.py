@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 from studio.types import Json
 from ui.docks import add_dock, as_tab, first_size, restore_geometry
 from ui.inspector.panel import Inspector
+from ui.models.panel import ModelPanel
+from ui.models.shelf import Shelf
 from ui.picture import PicturePanel
 from ui.problems import ProblemList
 from ui.queue import QueuePanel
@@ -21,15 +23,16 @@ BOTTOM_HEIGHT = 160
 
 
 class Panels:
-    """Picture and inspector beside the graph; results, problems and runs below it."""
+    """Picture and inspector beside the graph; results, models, problems and runs below it."""
 
-    def __init__(self, window: QMainWindow, runs: Runs) -> None:
+    def __init__(self, window: QMainWindow, runs: Runs, shelf: Shelf) -> None:
         self._window = window
         self.picture = PicturePanel(window)
         self.inspector = Inspector(window)
         self.strip = ResultStrip(window)
         self.problems = ProblemList(window)
         self.queue = QueuePanel(runs, window)
+        self.models = ModelPanel(shelf, window)
         areas = Qt.DockWidgetArea
         window.setCorner(Qt.Corner.BottomRightCorner, areas.RightDockWidgetArea)
         window.setTabPosition(areas.AllDockWidgetAreas, QTabWidget.TabPosition.North)
@@ -37,12 +40,14 @@ class Panels:
             "picture": add_dock(window, areas.RightDockWidgetArea, "Picture", self.picture),
             "inspector": add_dock(window, areas.RightDockWidgetArea, "Inspector", self.inspector),
             "results": add_dock(window, areas.BottomDockWidgetArea, "Results", self.strip),
+            "models": add_dock(window, areas.BottomDockWidgetArea, "Models", self.models),
             "problems": add_dock(window, areas.BottomDockWidgetArea, "Problems", self.problems),
             "runs": add_dock(window, areas.BottomDockWidgetArea, "Runs", self.queue),
         }
-        window.tabifyDockWidget(self._docks["results"], self._docks["problems"])
+        window.tabifyDockWidget(self._docks["results"], self._docks["models"])
+        window.tabifyDockWidget(self._docks["models"], self._docks["problems"])
         window.tabifyDockWidget(self._docks["problems"], self._docks["runs"])
-        for name in ("results", "problems", "runs"):
+        for name in ("results", "models", "problems", "runs"):
             as_tab(self._docks[name])
         self._docks["results"].raise_()
         self.problems.counted.connect(self._count_problems)
@@ -58,7 +63,14 @@ class Panels:
 
     def next_from(self, focused: QWidget | None, graph: QWidget | None) -> None:
         """Take the keyboard to the next part of the window; Tab stays within a part."""
-        parts: list[QWidget] = [self.picture.view, self.inspector, self.strip, self.problems, self.queue]
+        parts: list[QWidget] = [
+            self.picture.view,
+            self.inspector,
+            self.strip,
+            self.models,
+            self.problems,
+            self.queue,
+        ]
         parts = [graph, *parts] if graph else parts
         # A dock behind another of its tabs counts as visible, but lies outside of the window.
         seen = self._window.rect()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox
 
 from studio import paths
 from studio.catalogue import Catalogue
+from studio.models.catalogue import Entry
 from studio.settings import Settings
 from studio.worker.protocol import CacheRequest, SetDevice
 from ui.background import Background
@@ -23,6 +24,8 @@ from ui.gallery import Gallery
 from ui.graph.actions import GraphActions
 from ui.keeper import Keeper
 from ui.menus import Actions, build_menus, build_tool_bar
+from ui.models.shelf import Shelf
+from ui.models.use import use
 from ui.page import Page, as_new
 from ui.panels import Panels
 from ui.preferences import Preferences, ask_clear
@@ -50,6 +53,7 @@ class Window(QMainWindow):
         self.collector = Collector(self)
         self.background = Background(self)
         self.engine = Engine(make_client, self)
+        self.shelf = Shelf(settings, self)
         self.runs = Runs(self.engine, Path(settings.get("output_dir", str(paths.output_dir()))), self)
         self.documents = Documents(settings, self.engine.catalogue, self.background, self)
         self.setCentralWidget(self.documents)
@@ -71,7 +75,7 @@ class Window(QMainWindow):
     # Putting together
 
     def _make_panels(self) -> None:
-        self.panels = panels = Panels(self, self.runs)
+        self.panels = panels = Panels(self, self.runs, self.shelf)
         self.picture, self.inspector, self.strip = panels.picture, panels.inspector, panels.strip
         self.problems, self.queue = panels.problems, panels.queue
         self.count = build_tool_bar(self, self.actions_)
@@ -122,6 +126,8 @@ class Window(QMainWindow):
         self.problems.jump_wanted.connect(self._jump)
         self.problems.counted.connect(self.bar.count_problems)
         self.inspector.jump_wanted.connect(self._jump_beside)
+        panels = self.panels
+        panels.models.use_wanted.connect(self._use_model)
         self.strip.graph_wanted.connect(self._open_graph_of)
         self.picture.graph_wanted.connect(self._open_graph_of)
 
@@ -157,6 +163,7 @@ class Window(QMainWindow):
                     self.documents.new()
         finally:
             self.engine.start()
+            self.shelf.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Nothing is asked: what is unsaved is in the journal and there again at the next start."""
@@ -166,6 +173,7 @@ class Window(QMainWindow):
         self.gallery.remember()
         self.keeper.flush()
         self.engine.close()
+        self.shelf.close()
         self.background.close()
         self.session.close()
         self.collector.stop()
@@ -242,6 +250,18 @@ class Window(QMainWindow):
         page = self.documents.page
         if page is not None:
             page.view.show_node(node)
+
+    def _use_model(self, entry: Entry) -> None:
+        page = self.documents.page
+        if page is None:
+            return
+        view = page.view
+        middle = view.mapToScene(view.viewport().rect().center())
+        node = use(page.scene, self.engine.catalogue, entry, middle)
+        if node:
+            view.show_node(node)
+        else:
+            self.bar.say(f"No installed node loads what {entry.path.name} is.", bad=True)
 
     def _open_graph_of(self, shot: Shot) -> None:
         if shot.content is not None:

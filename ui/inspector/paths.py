@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -12,10 +13,15 @@ from studio.spec import KnobSpec
 from studio.types import Json
 from ui.icons import icon
 from ui.inspector.editor import Editor, UndoPassing
+from ui.models.shelf import Shelf
+from ui.models.wording import line
+
+MOST_LISTED = 40
+"""Models in the menu; the panel of models lists them all."""
 
 FILTERS = {
     "image": "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.exr);;All files (*)",
-    "model": "Models (*.safetensors *.gguf *.json);;All files (*)",
+    "model": "Models (*.safetensors *.sft *.gguf *.ckpt *.pt *.pth *.bin *.json);;All files (*)",
     "text": "Text (*.txt *.csv);;All files (*)",
 }
 
@@ -63,10 +69,11 @@ class PathEditor(Editor):
         self.browse.setToolTip("Browse…")
         self.browse.setAccessibleName("Browse")
         self.browse.setAutoRaise(True)
-        if self._folder:
+        kinds = knob.options.get("kinds")
+        self._kinds = tuple(str(kind) for kind in kinds) if isinstance(kinds, list) else ()
+        if self._folder or self._kinds:
             menu = QMenu(self.browse)
-            menu.addAction("File…", self._browse_file)
-            menu.addAction("Folder…", self._browse_folder)
+            menu.aboutToShow.connect(self._fill_menu)
             self.browse.setMenu(menu)
             self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         else:
@@ -87,6 +94,21 @@ class PathEditor(Editor):
         if path:
             self.take(path)
             self.show_value()
+
+    def _fill_menu(self) -> None:
+        menu = self.browse.menu()
+        menu.clear()
+        shelf = self.window().findChild(Shelf)
+        known = shelf.entries(self._kinds) if shelf is not None and self._kinds else []
+        for entry in [entry for entry in known if not entry.problem][:MOST_LISTED]:
+            action = menu.addAction(entry.name, partial(self.choose, str(entry.path)))
+            action.setToolTip(line(entry))
+        if known:
+            menu.setToolTipsVisible(True)
+            menu.addSeparator()
+        menu.addAction("File…", self._browse_file)
+        if self._folder:
+            menu.addAction("Folder…", self._browse_folder)
 
     def _start(self) -> str:
         known = Path(str(self._value or ""))
