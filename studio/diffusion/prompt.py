@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from studio.diffusion.conditioning import entry
-from studio.diffusion.prompt_chunks import Chunk, chunks, empty
+from studio.diffusion.embeddings import Embeddings
+from studio.diffusion.prompt_chunks import Chunk, chunks, embeddings_named, empty
 from studio.diffusion.prompt_reading import Reading
+from studio.diffusion.prompt_schedule import schedule
 from studio.types import Conditioning, TextEncoder
 
 if TYPE_CHECKING:
     from studio.context import Context
-    from studio.diffusion.api import TextNetwork
+    from studio.diffusion.api import Encoder, TextNetwork
+    from studio.types import Json
 
 Encoded = tuple[torch.Tensor, torch.Tensor | None]
+Texts = str | Mapping[str, str]
+"""What networks are told: one text for all, or one by name of the network (``l``, ``g``, ``h``, ``t5``)."""
+DEFAULT_STEPS = 20
 
 
 def encode(
     text_encoder: TextEncoder,
-    text: str,
+    text: Texts,
     ctx: Context,
     *,
     reading: Reading = "comfyui",
     skip: int | None = None,
+    steps: int = DEFAULT_STEPS,
+    extra: Mapping[str, Json] | None = None,
 ) -> Conditioning:
-    """Encode a text of any length.
+    """Encode a text of any length: one entry, and in A1111's reading one for each range with its own words.
 
     Args:
         text_encoder: Whose networks encode it, each with its own tokenizer.
@@ -35,18 +45,84 @@ def encode(
         ctx: The call's context.
         reading: What weights and brackets mean.
         skip: Layers left out at the end of CLIP; None as the model wants it.
+        steps: Of the sampler, for words that come or go at a step.
+        extra: What the family is told besides.
 
     Raises:
-        NodeError: The text encoder's files have gone or do not fit.
+        NodeError: The text encoder's files have gone or do not fit; an embedding is missing or does not.
         Cancelled: Between layers.
     """
     with ctx.weights.use(ctx, text_encoder.recipe) as encoder, torch.inference_mode():
-        read = {name: chunks(text, network.tokenizer, reading) for name, network in encoder.networks.items()}
-        outputs = {
-            name: weighted(network, read[name], reading, skip) for name, network in encoder.networks.items()
+        texts = {name: text if isinstance(text, str) else text.get(name, "") for name in encoder.networks}
+        encoding = _Encoding(encoder, texts, reading, skip, ctx)
+        ranges = [(span, tuple(told.items())) for span, told in _scheduled(texts, reading, steps)]
+        encoded = {told: encoding(dict(told)) for told in dict.fromkeys(told for _, told in ranges)}
+    # Outside of inference mode, so that what comes out may be used for training, too.
+    entries = {
+        told: entry(embedded.clone(), None if pooled is None else pooled.clone(), extra)
+        for told, (embedded, pooled) in encoded.items()
+    }
+    return Conditioning(tuple(replace(entries[told], span=span) for span, told in ranges))
+
+
+def _scheduled(
+    texts: Mapping[str, str], reading: Reading, steps: int
+) -> Iterator[tuple[tuple[float, float], dict[str, str]]]:
+    """Ranges of the trajectory with what each network is told in them."""
+    if reading == "comfyui":
+        yield (0.0, 1.0), dict(texts)
+        return
+    told = {name: schedule(text, steps) for name, text in texts.items()}
+    edges = sorted({edge for ranges in told.values() for span, _ in ranges for edge in span})
+    for start, end in itertools.pairwise(edges):
+        words = {
+            name: next(said for (_, stop), said in ranges if start < stop) for name, ranges in told.items()
         }
-        embedded, pooled = encoder.join(outputs)
-    return Conditioning((entry(embedded.clone(), None if pooled is None else pooled.clone()),))
+        yield (start, end), words
+
+
+class _Encoding:
+    """An encoder with the embeddings that its prompt names."""
+
+    def __init__(
+        self, encoder: Encoder, texts: Mapping[str, str], reading: Reading, skip: int | None, ctx: Context
+    ) -> None:
+        self._encoder, self._skip = encoder, skip
+        self._reading: Reading = reading
+        self._named: dict[str, tuple[str, ...]] = {}
+        self._embeddings: dict[str, Embeddings] = {}
+        for name, network in encoder.networks.items():
+            known = embeddings_named(texts[name], reading)
+            self._named[name] = tuple(known)
+            most = network.tokenizer.window - 2
+            self._embeddings[name] = Embeddings(name, network.width, most, known, ctx.check)
+
+    def __call__(self, texts: Mapping[str, str]) -> Encoded:
+        networks = self._encoder.networks
+        read = {
+            name: chunks(
+                texts[name],
+                network.tokenizer,
+                self._reading,
+                self._embeddings[name].find,
+                self._named[name],
+            )
+            for name, network in networks.items()
+        }
+        outputs: dict[str, Encoded] = {}
+        for name, network in networks.items():
+            tokenizer = network.tokenizer
+            alike = (
+                len(read[other])
+                for other in networks
+                if tokenizer.least == tokenizer.window == networks[other].tokenizer.window
+            )
+            nothing = [(token, 1.0) for token in empty(tokenizer)]
+            filled = read[name] + [nothing] * (max(alike, default=0) - len(read[name]))
+            outputs[name] = weighted(
+                network, filled, self._reading, self._skip, self._embeddings[name].vectors
+            )
+        return self._encoder.join(outputs)
 
 
 def weighted(

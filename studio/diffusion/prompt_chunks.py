@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.diffusion.prompt_reading import Reading, Segment, read
+from studio.models.prompt_files import embedding, embeddings, stem
 
 if TYPE_CHECKING:
     from studio.diffusion.tokenizer import Tokenizer
@@ -60,6 +62,18 @@ def names_in(text: str) -> Iterator[str]:
         for part in _parts(segment.text):
             if match := _NAME.match(part):
                 yield match[1]
+
+
+def embeddings_named(text: str, reading: Reading) -> dict[str, Path]:
+    """The embeddings of a person's folders that a prompt names, by the names it may use."""
+    if reading == "comfyui":
+        names = set(names_in(text))
+        known = embeddings() if names else {}
+        found = ((name, embedding(name, known)) for name in names)
+        return {name: path for name, path in sorted(found) if path is not None}
+    folded = text.casefold()
+    known = {stem(name): path for name, path in sorted(embeddings().items())} if folded.strip() else {}
+    return {name: path for name, path in known.items() if name.casefold() in folded}
 
 
 def _parts(text: str) -> Iterable[str]:

@@ -1,44 +1,78 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from nodes.conditioning import encode_text
 from nodes.loaders import Checkpoint, load_checkpoint
-from studio.diffusion.prompt import weighted
+from studio.context import Context
+from studio.diffusion.prompt import Texts, encode, weighted
 from studio.diffusion.prompt_chunks import Chunk, chunks
 from studio.diffusion.prompt_reading import Reading
 from studio.diffusion.tokenizer import clip
-from studio.paths import assets_dir
+from studio.errors import NodeError
+from studio.paths import HOME_VARIABLE, assets_dir
+from studio.types import ConditioningEntry, Recipe, TextEncoder
 from tests.studio.diffusion.bench import context
 
 
 class Network:
-    """A text network that gives, for every token, its id and the place in its row."""
+    """A text network that gives, for every token, its id (or an embedding's first value) and its place."""
 
     width = 2
 
-    def __init__(self) -> None:
-        self.tokenizer = clip()
-        self.rows = 0
+    def __init__(self, pad: int | None = None) -> None:
+        self.tokenizer = clip(pad=pad)
+        self.calls: list[int] = []
 
     def check(self) -> None: ...
 
     def encode(
         self, ids: Sequence[Sequence[int]], *, skip: int | None, embeddings: Mapping[int, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        self.rows = len(ids)
-        rows = torch.tensor(ids, dtype=torch.float32)
-        return torch.stack([rows, torch.arange(rows.shape[1]).expand_as(rows)], -1), rows[:, :2]
+        self.calls.append(len(ids))
+        rows = torch.tensor([[embeddings[it][0] if it < 0 else it for it in row] for row in ids])
+        return torch.stack([rows.float(), torch.arange(77.0).expand_as(rows)], -1), rows[:, :2].float()
+
+
+class Encoder:
+    """Two networks side by side, lent as the weights store lends them."""
+
+    def __init__(self) -> None:
+        self.networks = {"l": Network(), "g": Network(pad=0)}
+
+    def check(self) -> None: ...
+
+    def join(
+        self, outputs: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return torch.cat([hidden for hidden, _ in outputs.values()], -1), outputs["g"][1]
+
+    @contextmanager
+    def use(self, ctx: Context, recipe: Recipe) -> Generator[Encoder]:
+        yield self
+
+
+WIRE = TextEncoder(Recipe("", "", "text_encoder", ""))
+
+
+def encoded(text: Texts, **settings: Any) -> tuple[tuple[ConditioningEntry, ...], Encoder]:
+    encoder = Encoder()
+    made = encode(WIRE, text, context(using=cast("Any", encoder)), **settings)
+    return made.entries, encoder
 
 
 def read(prompt: str, reading: Reading = "comfyui") -> tuple[list[Chunk], torch.Tensor, int]:
     network = Network()
     made = chunks(prompt, network.tokenizer, reading)
     hidden, _ = weighted(network, made, reading, None)
-    return made, hidden[0], network.rows
+    return made, hidden[0], network.calls[0]
 
 
 def test_weights_move_tokens_away_from_the_empty_prompt() -> None:
@@ -75,6 +109,61 @@ def test_a1111_scales_tokens_and_brings_each_chunk_back_to_its_mean() -> None:
     assert first.mean().item() == pytest.approx(plain[:77].mean().item())
     assert (first[2] / first[1]).tolist() == pytest.approx((2 * plain[2] / plain[1]).tolist())
     assert torch.equal(second, plain[77:])
+
+
+def test_networks_are_told_their_own_text_in_as_many_chunks() -> None:
+    (entry,), _ = encoded({"l": "word " * 80, "g": "fox"})
+    assert entry.embeddings.shape == (1, 154, 4)
+    assert entry.embeddings[0, 77:80, 0].tolist() == [49406, 2653, 2653]
+    assert entry.embeddings[0, 77:80, 2].tolist() == [49406, 49407, 0]
+    assert entry.pooled is not None
+    assert entry.pooled.tolist() == [[49406, 3240]]
+
+
+def test_a1111_schedules_become_entries_with_ranges() -> None:
+    entries, encoder = encoded("a [fox|(dog:1)] [:x:0.5]", reading="a1111", steps=4)
+    assert [entry.span for entry in entries] == [
+        (0.0, pytest.approx(0.2425)),
+        (pytest.approx(0.2425), pytest.approx(0.4925)),
+        (pytest.approx(0.4925), 0.5),
+        (0.5, pytest.approx(0.7425)),
+        (pytest.approx(0.7425), 1.0),
+    ]
+    assert [len(network.calls) for network in encoder.networks.values()] == [4, 4]
+    assert entries[0].digest == entries[2].digest
+    assert len({entry.digest for entry in entries}) == 4
+
+
+def test_in_the_default_reading_brackets_are_words() -> None:
+    entries, _ = encoded("a [fox|dog] [:x:0.5]")
+    assert [entry.span for entry in entries] == [(0.0, 1.0)]
+
+
+def test_what_a_family_is_told_besides_is_part_of_the_digest() -> None:
+    (plain,), _ = encoded("a")
+    (told,), _ = encoded("a", extra={"guidance": 3.5})
+    assert told.extra == {"guidance": 3.5}
+    assert told.digest != plain.digest
+
+
+def test_an_embedding_takes_the_place_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    folder = tmp_path / "data/models/embeddings"
+    folder.mkdir(parents=True)
+    rows = torch.tensor([[7.0, 0.0], [8.0, 0.0]])
+    save_file({"clip_l": rows, "clip_g": rows + 2}, folder / "mine.safetensors")
+    for reading, text in (("comfyui", "a (embedding:mine:2) b"), ("a1111", "a mine b")):
+        (entry,), _ = encoded(text, reading=reading)
+        places = entry.embeddings[0, 1:5, [0, 2]].tolist()
+        factor = 2 if reading == "comfyui" else 1
+        empty = (49407, 0) if reading == "comfyui" else (0, 0)
+        wanted = [
+            [(row - nil) * factor + nil for row, nil in zip(pair, empty, strict=True)]
+            for pair in ((7, 9), (8, 10))
+        ]
+        assert places == [[320, 320], *wanted, [321, 321]]
+    with pytest.raises(NodeError, match="There is no embedding “yours”"):
+        encoded("embedding:yours")
 
 
 @pytest.fixture(scope="module")
