@@ -152,6 +152,8 @@ for _cls in (
     types.TextEncoder,
     types.Vae,
     types.ConditioningEntry,
+    types.Control,
+    types.ImagePrompt,
     types.Conditioning,
 ):
     register_dataclass(_cls)

@@ -7,39 +7,43 @@ from typing import TYPE_CHECKING
 
 from studio.errors import FileError, NodeError
 from studio.files_named import resolve
+from studio.models.convert import as_safetensors
 from studio.models.header import read_header
 from studio.models.identity import combined
 from studio.types import Recipe
 
 if TYPE_CHECKING:
+    from studio.context import Context
     from studio.diffusion.api import Family
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def recipe_of(path: str, family: Family, name: str, what: str) -> Recipe:
+def recipe_of(ctx: Context, path: str, family: Family, name: str, what: str) -> Recipe:
     """Recipe of the network at a place.
 
     Args:
-        path: File, or folder with ``config.json`` and weights.
+        ctx: The call's context.
+        path: File, pickled ones too, or folder with ``config.json`` and weights.
         family: Knows such networks.
         name: Under which the family is registered.
         what: What should lie there, with its article; for sentences.
 
     Raises:
         NodeError: There is nothing there, or something else.
-        FileError: The file is cut short, or is no safetensors file.
+        FileError: The file is cut short, or is no model file.
     """
     place = resolve(path, None) if path else Path()
     if not path or not place.exists():
         raise NodeError(f"There is no model at {place}.", f"Choose {what}.", socket="path")
-    parts = family.recognise(place)
+    weights = as_safetensors(place, ctx.check) if place.is_file() else place
+    parts = family.recognise(weights)
     if parts is None:
         if place.is_file():
-            read_header(place)
+            read_header(weights)
         raise NodeError(f"{place.name} is not {what}.", "Choose another file or folder.", socket="path")
     part, names = next(iter(parts.items()))
-    return Recipe(str(place), combined(place, names), part, name)
+    return Recipe(str(weights), combined(weights, names), part, name)
 
 
 def weights_at(path: Path) -> list[Path]:

@@ -66,7 +66,18 @@ def _upscale_model(path: Path) -> object:
     return saved(path, srvgg(scale=2))
 
 
-MODELS: dict[str, Callable[[Path], object]] = {"core/load_upscale_model": _upscale_model}
+def _control_net(path: Path) -> object:
+    from diffusers.models.adapter import T2IAdapter
+
+    from tests.studio.diffusion.controls import saved
+
+    return saved(T2IAdapter(channels=[8, 16], downscale_factor=8), path.parent, path.name)
+
+
+MODELS: dict[str, Callable[[Path], object]] = {
+    "core/load_upscale_model": _upscale_model,
+    "core/load_controlnet": _control_net,
+}
 """What writes a model file for the loaders that ship with none."""
 
 
