@@ -134,7 +134,8 @@ class Masked:
         first, last = self._sigmas[0], max(self._sigmas[-1], sampling.low)
         begin, end, now = (sampling.timestep(level) for level in (first, last, sigma))
         left = (now - end) / (begin - end) if begin != end else 0.0
-        return (mask >= left).to(mask.dtype)
+        # In the last step nothing is left, and what is black would be free as well.
+        return ((mask >= left) & (mask > 0)).to(mask.dtype)
 
 
 def fitted(latent: Latent, denoiser: Denoiser) -> Latent:
