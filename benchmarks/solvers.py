@@ -78,9 +78,10 @@ class File:
 
     def denoise(self, x: torch.Tensor, sigma: float, kind: str) -> torch.Tensor:
         """The exact denoiser of the data."""
-        a = 1 - sigma if kind == "flow" else 1.0
-        v = a**2 * self.s**2 + sigma**2
-        return (a * self.s**2 * x + sigma**2 * self.mu * torch.tanh(a * self.mu * x / v)) / v
+        level = torch.tensor(sigma)  # in single precision, as a network would be given it
+        a = 1 - level if kind == "flow" else torch.tensor(1.0)
+        v = a**2 * self.s**2 + level**2
+        return (a * self.s**2 * x + level**2 * self.mu * torch.tanh(a * self.mu * x / v)) / v
 
 
 def read(path: Path) -> File:

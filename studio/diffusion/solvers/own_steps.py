@@ -3,6 +3,9 @@
 In t = −log σ, with ε = d: x(t′) = x − σ′·(e^h − 1)·ε + …; Lu et al., "DPM-Solver: A Fast ODE Solver for
 Diffusion Probabilistic Model Sampling in Around 10 Steps" (2022), alg. 1 and 2, app. B and C. Both end at
 the smallest sigma above zero. A state's `step` is the first sigma of the schedule below all calls so far.
+
+Times and weights are in single precision: so they go through a state's history unchanged, and the error of
+an adaptive step, a difference of nearly equal pictures, comes out as in other tools.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 
 from studio.diffusion.api import Denoise, Noise, Sigmas, State, solver
@@ -18,7 +20,8 @@ from studio.diffusion.noise import extremes
 from studio.diffusion.solvers.arithmetic import slope, toward
 
 _ALL = 10_000
-_Slope = Callable[[torch.Tensor, float], torch.Tensor]
+_ACCEPTED = 0.81
+_Slope = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @solver(inner=True, look_ahead=_ALL, own_steps=True)
@@ -34,12 +37,12 @@ def dpm_fast(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> It
         return
     count = calls // 3 + 1
     orders = [3] * (count - 2) + [2, 1] if calls % 3 == 0 else [3] * (count - 1) + [calls % 3]
-    times = np.linspace(-math.log(high), -math.log(low), count + 1)
+    times = torch.linspace(float(_time(high)), float(_time(low)), count + 1)
     x = state.x
     for index in range(int(state.history[0]) if state.history else 0, count):
-        time, end = float(times[index]), float(times[index + 1])
+        time, end = times[index], times[index + 1]
         _, x = _steps(_slopes(denoise, []), x, time, end, orders[index])
-        passed = _passed(sigmas, math.exp(-end)) if index < count - 1 else calls
+        passed = _passed(sigmas, math.exp(-float(end))) if index < count - 1 else calls
         yield State(passed, x, (torch.tensor(index + 1, device=x.device),))
 
 
@@ -61,74 +64,72 @@ def dpm_adaptive(
     or -12 (order 2), app. C, its stride limited after Söderlind. The error is that of the whole batch.
     """
     low, high = extremes(sigmas)
-    end, last = -math.log(low), len(sigmas) - 1
-    x, before = state.x, state.history[0] if state.history else state.x
-    # Kept in single precision, in which they go through a state's history unchanged.
-    time, stride, reached = _remembered(state) if state.history else (_single(-math.log(high)), 0.05, high)
+    end, last = _time(low), len(sigmas) - 1
+    x, before = state.x, state.x
+    time, stride, reached = _time(high), torch.tensor(0.05), torch.tensor(high)
+    if state.history:
+        before, remembered = state.history
+        time, stride, reached = remembered.cpu().unbind()
     if low == high:
         yield State(last, toward(x, denoise(x, high), high, sigmas[-1]))
         return
-    while time < end - 1e-5:
-        target = min(end, time + stride)
+    while float(time) < float(end) - 1e-5:
+        target = torch.minimum(end, time + stride)
         asked: list[float] = []
         coarse, fine = _steps(_slopes(denoise, asked), x, time, target, order)
-        reached = min(reached, _single(min(asked)))
+        reached = torch.minimum(reached, torch.tensor(min(asked)))
         allowed = torch.clamp(torch.maximum(coarse.abs(), before.abs()) * rtol, min=atol)
         error = math.sqrt(float(((coarse - fine) / allowed).square().mean()))
         if not math.isfinite(error):
             yield State(last, fine)
             return
         factor = 1 + math.atan((1 / (error + 1e-8)) ** (1 / order) - 1)
-        stride = _single(stride * factor)
-        if factor >= 0.81:
-            x, before, time = fine, coarse, _single(target)
-            done = time >= end - 1e-5
-            told = torch.tensor([time, stride, reached], dtype=torch.float32, device=x.device)
-            yield State(last if done else min(_passed(sigmas, reached), last - 1), x, (before, told))
-
-
-def _remembered(state: State) -> tuple[float, float, float]:
-    time, stride, reached = (float(item) for item in state.history[1])
-    return time, stride, reached
+        stride = stride * factor
+        if factor >= _ACCEPTED:
+            x, before, time = fine, coarse, target
+            done = float(time) >= float(end) - 1e-5
+            passed = last if done else min(_passed(sigmas, float(reached)), last - 1)
+            yield State(passed, x, (before, torch.stack([time, stride, reached]).to(x.device)))
 
 
 def _steps(
-    eps: _Slope, x: torch.Tensor, time: float, end: float, order: int
+    eps: _Slope, x: torch.Tensor, time: torch.Tensor, end: torch.Tensor, order: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A step of `order` − 1 and one of `order` from t to `end`, the calls shared."""
-    h, sigma_end = end - time, math.exp(-end)
+    h, sigma = end - time, torch.exp(-end)
     first = eps(x, time)
-    plain = x - first * (sigma_end * math.expm1(h))
+    plain = x - first * float(sigma * torch.expm1(h))
     if order == 1:
         return x, plain
     part = 1 / 3 if order == 3 else 1 / 2
-    there = x - first * (math.exp(-time - part * h) * math.expm1(part * h))
-    change = eps(there, time + part * h) - first
-    second = plain - change * (sigma_end / (2 * part) * math.expm1(h))
+    middle = time + part * h
+    change = eps(x - first * float(torch.exp(-middle) * torch.expm1(part * h)), middle) - first
+    second = plain - change * float(sigma / (2 * part) * torch.expm1(h))
     if order == 2:
         return plain, second
-    wide = 2 * h / 3
-    sigma = math.exp(-time - wide)
-    there = x - first * (sigma * math.expm1(wide)) - change * (sigma * 2 * (math.expm1(wide) / wide - 1))
-    change = eps(there, time + wide) - first
-    return second, plain - change * (sigma_end * 1.5 * (math.expm1(h) / h - 1))
+    wide = 2 / 3 * h
+    middle = time + wide
+    there = x - first * float(torch.exp(-middle) * torch.expm1(wide))
+    there = there - change * float(torch.exp(-middle) * 2 * (torch.expm1(wide) / wide - 1))
+    change = eps(there, middle) - first
+    return second, plain - change * float(sigma * 1.5 * (torch.expm1(h) / h - 1))
 
 
 def _slopes(denoise: Denoise, asked: list[float]) -> _Slope:
     """The slope at a time t; `asked` gathers the levels."""
 
-    def eps(x: torch.Tensor, time: float) -> torch.Tensor:
-        sigma = math.exp(-time)
+    def eps(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        sigma = float(torch.exp(-time))
         asked.append(sigma)
         return slope(x, denoise(x, sigma), sigma)
 
     return eps
 
 
+def _time(sigma: float) -> torch.Tensor:
+    return -torch.log(torch.tensor(sigma))
+
+
 def _passed(sigmas: Sigmas, lowest: float) -> int:
     """Index of the first sigma that is not above `lowest`, but for rounding."""
     return next(index for index, sigma in enumerate(sigmas) if sigma <= lowest * (1 + 1e-6))
-
-
-def _single(value: float) -> float:
-    return float(np.float32(value))

@@ -17,8 +17,9 @@ from studio.diffusion.schedules import Sigmas
 from studio.diffusion.solvers.arithmetic import alpha, below_one, log_snr
 from studio.diffusion.solvers.stochastic import sum_of
 
-_END = 0.001
-"""The level that uni_pc ends at where the schedule ends at 0, which has no logarithm."""
+_END = 2**-10
+"""The level that uni_pc ends at where the schedule ends at 0, which has no logarithm: 0.001, as it comes out
+of 1 − ᾱ in single precision, by which the others go."""
 
 
 @solver(look_ahead=2, drop_last=True)

@@ -26,9 +26,10 @@ def entries() -> dict[str, torch.Tensor]:
 
 def denoise(x: torch.Tensor, sigma: float, *, is_flow: bool) -> torch.Tensor:
     """The exact denoiser of ½N(μ, s²) + ½N(−μ, s²)."""
-    a = 1 - sigma if is_flow else 1.0
-    v = a**2 * SPREAD**2 + sigma**2
-    return (a * SPREAD**2 * x + sigma**2 * MU * torch.tanh(a * MU * x / v)) / v
+    level = torch.tensor(sigma)  # in single precision, as a network would be given it
+    a = 1 - level if is_flow else torch.tensor(1.0)
+    v = a**2 * SPREAD**2 + level**2
+    return (a * SPREAD**2 * x + level**2 * MU * torch.tanh(a * MU * x / v)) / v
 
 
 def start(noise: torch.Tensor, sigmas: Sigmas) -> torch.Tensor:
