@@ -47,9 +47,9 @@ class Rrdb(nn.Module):
         return self.conv_last(_bend(self.conv_hr(x)).to(self.conv_last.weight.dtype))
 
     @property
-    def precise(self) -> tuple[nn.Module, ...]:
-        """What is kept in float32."""
-        return (self.conv_last,)
+    def precise(self) -> tuple[str, str]:
+        """Weights that are kept in float32."""
+        return "conv_last.weight", "conv_last.bias"
 
 
 class DenseBlocks(nn.Module):
@@ -118,9 +118,10 @@ class Srvgg(nn.Module):
         return functional.pixel_shuffle(x, self.scale) + nearest
 
     @property
-    def precise(self) -> tuple[nn.Module, ...]:
-        """What is kept in float32."""
-        return (self.body[-1],)
+    def precise(self) -> tuple[str, str]:
+        """Weights that are kept in float32."""
+        last = len(self.body) - 1
+        return f"body.{last}.weight", f"body.{last}.bias"
 
 
 def _conv(taken: int, given: int) -> nn.Conv2d:

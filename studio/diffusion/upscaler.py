@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
 
 from studio.diffusion import loading
 from studio.diffusion.upscale_networks import Rrdb, Srvgg
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from studio.models.upscalers import UpscalerPlan
 
 _BLOCKS = ("DenseBlock", "PReLU", "Conv2d")
-_LOOK_BYTES = 64 * 2**20
 
 
 class Upscaler:
@@ -55,57 +53,23 @@ class Upscaler:
         return given.float().clamp_(0, 1).cpu()
 
 
-def _own(path: Path, plan: UpscalerPlan, loader: Loader) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+def _own(
+    path: Path, plan: UpscalerPlan, loader: Loader
+) -> tuple[torch.nn.Module, Mapping[str, torch.Tensor]]:
     """Build a network of ours and give it the file's weights."""
     with torch.device("meta"):
         network = Rrdb(plan) if plan.kind == "rrdb" else Srvgg(plan)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    source = _read(path, plan.names, loader)
-    wrong = sorted(
-        name for name in wanted.keys() | source.keys() if _shape(source.get(name)) != wanted.get(name)
-    )
-    if wrong:
-        raise NodeError(
-            f"{path.name} is no whole {plan.title} model: {len(wrong)} weights are missing or of another "
-            f"size, {wrong[0]} first.",
-            "Download the model again, or choose another.",
-        )
-    dtype = getattr(torch, loader.place.dtype)
-    precise = {id(item) for module in network.precise for item in module.parameters()}
-    kept = {name for name, item in network.named_parameters() if id(item) in precise}
-    placed = {
-        name: tensor.to(
-            loader.place.device,
-            torch.float32 if name in kept else dtype,
-            memory_format=torch.channels_last if tensor.ndim == 4 else torch.preserve_format,
-        )
-        for name, tensor in source.items()
-    }
-    network.load_state_dict(placed, assign=True)
+    source = loading.fill(network, [path], loader.place, loader.check, names=plan.names)
+    for name in network.precise:
+        whole = source[name].to(loader.place.device, torch.float32)
+        module, _, weight = name.rpartition(".")
+        setattr(network.get_submodule(module), weight, torch.nn.Parameter(whole, requires_grad=False))
     return network, source
-
-
-def _shape(tensor: torch.Tensor | None) -> tuple[int, ...] | None:
-    return None if tensor is None else tuple(tensor.shape)
-
-
-def _read(path: Path, names: Mapping[str, str], loader: Loader) -> dict[str, torch.Tensor]:
-    """Map the weights from the file, under the names of the network."""
-    found: dict[str, torch.Tensor] = {}
-    since = 0
-    with cast("Any", safe_open)(path, framework="pt") as file:
-        for name, key in names.items():
-            found[name] = file.get_tensor(key)
-            since += found[name].nbytes
-            if since >= _LOOK_BYTES:
-                loader.check()
-                since = 0
-    return found
 
 
 def _spandrel(
     path: Path, title: str, loader: Loader
-) -> tuple[int, int, torch.nn.Module, dict[str, torch.Tensor]]:
+) -> tuple[int, int, torch.nn.Module, Mapping[str, torch.Tensor]]:
     """Let spandrel build a network from tensors, never from a pickle."""
     try:
         library: Any = importlib.import_module("spandrel")
@@ -114,9 +78,7 @@ def _spandrel(
             f"{path.name} is a {title} network, and spandrel, which builds those, does not import: {error}.",
             "Install spandrel and torchvision, or choose an ESRGAN model.",
         ) from error
-    with cast("Any", safe_open)(path, framework="pt") as file:
-        weights: dict[str, torch.Tensor] = {key: file.get_tensor(key) for key in sorted(file.keys())}
-    built = library.ModelLoader().load_from_state_dict(dict(weights))
+    built = library.ModelLoader().load_from_state_dict(dict(loading.mapped([path])))
     network: torch.nn.Module = built.model.float().to(loader.place.device)
     source = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     return int(built.scale), int(built.input_channels), _Whole(network, built), source

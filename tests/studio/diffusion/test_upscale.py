@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,62 @@ def test_what_cannot_be_done_is_told_in_a_sentence(tmp_path: Path, palm: Image) 
 def test_weights_that_do_not_fit_one_another_are_told(tmp_path: Path, palm: Image) -> None:
     weights = rrdb()
     weights["body.1.rdb2.conv3.weight"] = torch.zeros(4, 5, 3, 3)
-    del weights["conv_up2.bias"]
-    with pytest.raises(NodeError, match=r"2 weights are missing or of another size, body\.1\.rdb2\.conv3"):
+    with pytest.raises(NodeError, match=r"body\.1\.rdb2\.conv3\.weight is \[4, 5, 3, 3\], not"):
         enlarged(saved(tmp_path / "m.safetensors", weights), palm)
+    del weights["conv_up2.bias"]
+    with pytest.raises(NodeError, match=r"missing, conv_up\.1\.bias first"):
+        enlarged(saved(tmp_path / "m.safetensors", weights), palm)
+
+
+@pytest.mark.parametrize("weights", [rrdb(), srvgg()])
+def test_half_precision_leaves_no_bands(tmp_path: Path, weights: Weights) -> None:
+    path = saved(tmp_path / "m.safetensors", weights)
+    ramp = np.linspace(0.4, 0.6, 64, dtype=np.float32)[None, None, :, None].repeat(8, 1).repeat(3, 3)
+    half = store()
+    half.place = replace(half.place, dtype="bfloat16")
+    ctx = context(using=half)
+    found = upscale(ctx, recipe_of(str(path), ctx), ramp, tile=0, overlap=0)
+    assert np.abs(found - enlarged(path, ramp)).max() < 0.02
+    assert len(np.unique(found)) > 1000  # bfloat16 has 128 values from 0.5 to 1
+
+
+SPANDREL = """
+import torch
+
+
+class Twice(torch.nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = torch.nn.Parameter(weight)
+
+    def forward(self, x):
+        return self.weight * torch.nn.functional.interpolate(x, scale_factor=2)
+
+
+class Description:
+    scale, input_channels = 2, 3
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, x):
+        return self.model(x)
+
+
+class ModelLoader:
+    def load_from_state_dict(self, weights):
+        return Description(Twice(weights["layers.0.residual_group.blocks.0.norm1.weight"]))
+"""
+
+
+def test_other_networks_are_built_by_spandrel_from_tensors(
+    tmp_path: Path, palm: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spandrel.py").write_text(SPANDREL)
+    (tmp_path / "torchvision.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    key = "layers.0.residual_group.blocks.0.norm1.weight"
+    path = saved(tmp_path / "swin.safetensors", {key: torch.full((1,), 0.5)})
+    found = enlarged(path, palm, tile=32, overlap=8)
+    assert np.allclose(found, palm.repeat(2, 1).repeat(2, 2) / 2, atol=1e-6)
+    monkeypatch.delitem(sys.modules, "spandrel")
