@@ -112,7 +112,6 @@ class Trajectory:
         so that two trajectories share their states up to the first step in which they differ.
         """
         start = [self.origin, self.solver_name, str(self.solver.version), self.sigmas[0].hex()]
-        start += [f"{name} {float(value).hex()}" for name, value in getattr(self.solver, "chosen", ())]
         start += [f"{name} {float(value).hex()}" for name, value in self.solver.chosen]
         if self.solver.noise == "brownian":
             # The tree of its noise hangs between the extremes.
