@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from studio.errors import FileError
 from studio.models import control_header, denoisers, folders, lora_header, parts, upscalers
+from studio.models.gguf_header import read_gguf
 from studio.models.header import read_header
 from studio.models.kinds import Denoiser, Kind, Shapes, below, precision
 
@@ -31,16 +32,17 @@ _lock = Lock()
 
 
 def kind_at(path: Path) -> Kind | None:
-    """Tell what a safetensors file or diffusers folder is; None if nothing that is known here.
+    """Tell what a safetensors or GGUF file or diffusers folder is; None if nothing that is known here.
 
     Of a file it is remembered while size, time and inode stay. From any thread.
 
     Raises:
-        FileError: The file is missing, cut short or no safetensors file, whatever its name says.
+        FileError: The file is missing, cut short or not what its name says.
     """
     if path.is_dir():
         return folders.kind_of_folder(path)
-    if path.suffix.lower() != ".safetensors":
+    ending = path.suffix.lower()
+    if ending not in (".safetensors", ".sft", ".gguf"):
         return None
     try:
         status = path.stat()
@@ -50,7 +52,7 @@ def kind_at(path: Path) -> Kind | None:
     with _lock:
         if stamp in _known:
             return _known[stamp]
-    found = kind_of(read_header(path))
+    found = kind_of(read_gguf(path).header if ending == ".gguf" else read_header(path))
     with _lock:
         if len(_known) >= _MEMO:
             _known.clear()
@@ -66,11 +68,12 @@ def stranger(path: Path) -> str:
     """
     if path.is_dir():
         return "a folder without a model that is known here"
-    tensors = read_header(path).tensors
+    is_packed = path.suffix.lower() == ".gguf"
+    tensors = (read_gguf(path).header if is_packed else read_header(path)).tensors
     for word, name in _STRANGERS:
         if any(word in tensor for tensor in tensors):
             return f"{name}, which is not known here"
-    return "no model that is known here" if tensors else "a safetensors file without any tensors"
+    return "no model that is known here" if tensors else "a file without any tensors"
 
 
 def kind_of(header: Header) -> Kind | None:
