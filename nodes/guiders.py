@@ -88,3 +88,22 @@ def dual_cfg_guider(
     """
     params: dict[str, Json] = {"guidance": guidance, "guidance_2": middle_guidance}
     return Guider(model, {"positive": positive, "middle": middle, "negative": negative}, params)
+
+
+@node(
+    "distilled_guidance",
+    category="Conditioning",
+    synonyms=("FluxGuidance", "Flux guidance", "embedded guidance"),
+)
+def distilled_guidance(
+    conditioning: Conditioning, *, guidance: Annotated[float, Range(0, 100, step=0.1)] = 3.5
+) -> Conditioning:
+    """Tell a model that was distilled with guidance, such as Flux.1 dev, how strongly to follow the prompt.
+
+    Args:
+        conditioning: What the picture should show.
+        guidance: How strongly; the sampler's own guidance is best left at 1 then.
+    """
+    from studio.diffusion.conditioning import changed, each
+
+    return each(conditioning, lambda entry: changed(entry, extra={**entry.extra, "guidance": guidance}))

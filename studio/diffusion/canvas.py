@@ -25,14 +25,14 @@ class Canvas:
     """Begins trajectories over a latent, and ends them.
 
     Attributes:
-        latent: Fitted to the denoiser.
+        latent: As given, see `fitted`.
         noise: As asked for.
         sampling: Of the denoiser.
         mask: ``[N or 1, 1, (1,) H, W]``, 1 = repaint; None = everything.
     """
 
     def __init__(self, denoiser: Denoiser, latent: Latent, noise: Noise) -> None:
-        self.latent, self.noise = fitted(latent, denoiser), noise
+        self.latent, self.noise = latent, noise
         self.sampling = denoiser.sampling
         samples = self.latent.samples
         self._samples = samples.to(denoiser.device)

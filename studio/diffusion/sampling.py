@@ -14,7 +14,7 @@ import torch
 from studio.cache import codec
 from studio.diffusion import preview
 from studio.diffusion.api import Denoiser, Sigmas, Solver
-from studio.diffusion.canvas import Canvas, Masked
+from studio.diffusion.canvas import Canvas, Masked, fitted
 from studio.diffusion.conditioning import name_of
 from studio.diffusion.guidance.effects import Effect
 from studio.diffusion.guidance.guiders import Effective, Guided
@@ -89,15 +89,16 @@ def sample(
     schedule = ctx.extension("schedule", settings.schedule)
     noise = Noise(settings.seed, settings.added)
     with guiding(ctx, guider) as (denoiser, guided):
+        latent = fitted(latent, denoiser)
         if settings.denoise == 0:
-            return Canvas(denoiser, latent, noise).latent
-        sigmas = denoised_part(
-            schedule, denoiser.sampling, settings.steps, settings.denoise, drop_last=solver.drop_last
-        )
-        sigmas = _between(sigmas, settings)
-        return _sampled(
-            ctx, guider, denoiser, guided, Canvas(denoiser, latent, noise), sigmas, solver, settings.solver
-        ).latent
+            return latent
+        with _sampling_of(denoiser, latent):
+            sigmas = denoised_part(
+                schedule, denoiser.sampling, settings.steps, settings.denoise, drop_last=solver.drop_last
+            )
+            canvas = Canvas(denoiser, latent, noise)
+            run = _Plan(guider, guided, canvas, _between(sigmas, settings), solver, settings.solver)
+            return _sampled(ctx, denoiser, run).latent
 
 
 def custom(
@@ -123,8 +124,8 @@ def custom(
                 "Make them with the model that is sampled.",
                 socket="sigmas",
             )
-        canvas = Canvas(denoiser, latent, noise)
-        return _sampled(ctx, guider, denoiser, guided, canvas, sigmas, solver, solver_name, wanted)
+        canvas = Canvas(denoiser, fitted(latent, denoiser), noise)
+        return _sampled(ctx, denoiser, _Plan(guider, guided, canvas, sigmas, solver, solver_name, wanted))
 
 
 def _between(sigmas: Sigmas, settings: Settings) -> Sigmas:
@@ -188,30 +189,46 @@ def _effect(ctx: Context, patch: Patch) -> Effect | None:
     return found if isinstance(found, Effect) else None
 
 
-def _sampled(
-    ctx: Context,
-    guider: Guider,
-    denoiser: Denoiser,
-    guided: Guided,
-    canvas: Canvas,
-    sigmas: Sigmas,
-    solver: Solver,
-    solver_name: str,
-    wanted: Wanted = "none",
-) -> Sampled:
+@contextmanager
+def _sampling_of(denoiser: Denoiser, latent: Latent) -> Generator[None]:
+    """Let a denoiser whose noise levels depend on the size of the picture have those of this one."""
+    find = getattr(denoiser, "sampling_for", None)
+    before = denoiser.sampling
+    if find is not None:
+        denoiser.sampling = find(latent.samples.shape)
+    try:
+        yield
+    finally:
+        denoiser.sampling = before
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """All that makes a trajectory."""
+
+    guider: Guider
+    guided: Guided
+    canvas: Canvas
+    sigmas: Sigmas
+    solver: Solver
+    solver_name: str
+    wanted: Wanted = "none"
+
+
+def _sampled(ctx: Context, denoiser: Denoiser, plan: _Plan) -> Sampled:
+    canvas, sigmas, patches = plan.canvas, plan.sigmas, plan.guider.model.recipe.patches
     if len(sigmas) < 2:
-        return Sampled(canvas.latent, None if wanted == "none" else canvas.latent)
-    bare = replace(guider.model.recipe, patches=())
+        return Sampled(canvas.latent, None if plan.wanted == "none" else canvas.latent)
+    bare = replace(plan.guider.model.recipe, patches=())
     origin = codec.digest([bare.key_part, *canvas.said(), ctx.weights.numerics()])
+    watched = Watched(plan.guided)
     if canvas.mask is not None:
-        masks = [patch.span for patch in guider.model.recipe.patches if _is_mask(ctx, patch)]
+        masks = [patch.span for patch in patches if _is_mask(ctx, patch)]
         if masks:
             origin = codec.digest([origin, sigmas[0], sigmas[-1]])
-        watched = Watched(Masked(guided, canvas, sigmas, masks))
-    else:
-        watched = Watched(guided)
-    trajectory = Trajectory(origin, solver, solver_name, sigmas, denoiser.sampling, watched)
-    run = _Run(ctx, trajectory, canvas, denoiser, watched, wanted)
+        watched = Watched(Masked(plan.guided, canvas, sigmas, masks))
+    trajectory = Trajectory(origin, plan.solver, plan.solver_name, sigmas, denoiser.sampling, watched)
+    run = _Run(ctx, trajectory, canvas, denoiser, watched, plan.wanted)
     x = run.follow()
     if not bool(torch.isfinite(x).all()):
         raise NodeError(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 
 from studio.diffusion.api import Perturb, Sampling
-from studio.types import Json, Patch
+from studio.types import Json
 
 Worse = Callable[[Perturb], torch.Tensor]
 
@@ -59,16 +59,12 @@ class Effect:
             those whom they concern.
         change: What a ``combine`` or ``after`` does: from the moment, the guided estimate so far and the
             patch's parameters, another estimate.
-        kind: As of every patch that needs no weights.
+        kind: No patch that the store of weights applies.
     """
 
     stage: Stage
     change: Change | None = None
-    kind: str = "run"
-
-    def apply(self, denoiser: Any, patch: Patch) -> Callable[[], None]:
-        """Leave the denoiser as it is."""
-        return lambda: None
+    kind: str = "guidance"
 
 
 def number(params: Mapping[str, Json], name: str, default: float = 0.0) -> float:

@@ -62,6 +62,7 @@ def test_a_negative_that_says_the_same_is_left_out() -> None:
 
 def test_a_control_on_the_positive_alone_makes_a_difference() -> None:
     denoiser = Echo()
+    denoiser.networks = {conditioning.name_of(NETWORK): None}
     control = conditioning.control(NETWORK, torch.rand(1, 3, 8, 8))
     guided(denoiser, told(entry(1.0, controls=(control,))), told(entry(1.0)))(X, 1.0)
     assert [len(entries) for _, entries, _ in denoiser.calls] == [2]
