@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Preview = Sequence[Sequence[float]]
 _BAD_CONFIGURATION = (TypeError, KeyError, AttributeError, IndexError, ValueError, ZeroDivisionError)
+_PARTS = ("unet", "clip_l", "clip_g", "clip_h", "vae")
 _TABLES = {"scaled_linear": scaled_linear, "linear": linear}
 
 
@@ -97,7 +98,7 @@ class LatentUnet:
         kind = kind_at(path)
         if kind is None or kind.family != self.name or kind.type not in ("checkpoint", "denoiser"):
             return None
-        return {part: files_of_part(path, kind, part) for part in kind.parts}
+        return {part: files_of_part(path, kind, part) for part in kind.parts if part in _PARTS}
 
     def load(self, recipe: Recipe, loader: Loader) -> Any:
         """Build one part; see `studio.diffusion.api.Family`."""
@@ -128,7 +129,7 @@ class LatentUnet:
         facts = Facts(
             sampling_of(scheduler) if scheduler else self.predicts(told),
             pieces.downscale_at(path, kind, self.downscale),
-            _preview(path, self.preview),
+            preview_at(path, self.preview),
             self.defaults(told),
             self.added(told),
             self.idle_concat(told),
@@ -227,7 +228,7 @@ _FEW_STEPS: Mapping[str, Mapping[str, Json]] = {
 }
 
 
-def _preview(path: Path, usual: Preview) -> Preview:
+def preview_at(path: Path, usual: Preview) -> Preview:
     """A folder may bring its own colours, beside its VAE."""
 
     try:
