@@ -97,7 +97,7 @@ def vectors(path: Path, network: str, width: int, check: Callable[[], None]) -> 
             return torch.zeros(0, width)
         widths = sorted({tensor.shape[-1] for tensor in tensors.values() if 1 <= tensor.ndim <= 2})
         raise NodeError(
-            f"The embedding {path.name} is made for another text encoder: {_listed(widths)} wide, not {width}.",
+            f"The embedding {path.name} is of another text encoder: {_listed(widths)} wide, not {width}.",
             "Choose an embedding made for this kind of model.",
             socket="text",
         )

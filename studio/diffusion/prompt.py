@@ -65,11 +65,27 @@ def encode(
     return Conditioning(tuple(replace(entries[told], span=span) for span, told in ranges))
 
 
+def count(
+    text_encoder: TextEncoder, text: str, ctx: Context, reading: Reading = "comfyui"
+) -> tuple[int, int]:
+    """Tokens of a prompt without begin, end and padding, and chunks, of the network that needs most."""
+    with ctx.weights.use(ctx, text_encoder.recipe) as encoder:
+        encoding = _Encoding(encoder, dict.fromkeys(encoder.networks, text), reading, None, ctx)
+        found: list[tuple[int, int]] = []
+        for span, told in _scheduled(dict.fromkeys(encoder.networks, text), reading, DEFAULT_STEPS):
+            del span
+            for name, read in encoding.read(told).items():
+                tokenizer = encoder.networks[name].tokenizer
+                besides = {tokenizer.begin, tokenizer.end, tokenizer.pad}
+                found.append((sum(token not in besides for chunk in read for token, _ in chunk), len(read)))
+    return max(found)
+
+
 def _scheduled(
     texts: Mapping[str, str], reading: Reading, steps: int
 ) -> Iterator[tuple[tuple[float, float], dict[str, str]]]:
     """Ranges of the trajectory with what each network is told in them."""
-    if reading == "comfyui":
+    if reading != "a1111":
         yield (0.0, 1.0), dict(texts)
         return
     told = {name: schedule(text, steps) for name, text in texts.items()}
@@ -97,9 +113,9 @@ class _Encoding:
             most = network.tokenizer.window - 2
             self._embeddings[name] = Embeddings(name, network.width, most, known, ctx.check)
 
-    def __call__(self, texts: Mapping[str, str]) -> Encoded:
-        networks = self._encoder.networks
-        read = {
+    def read(self, texts: Mapping[str, str]) -> dict[str, list[Chunk]]:
+        """Chunks for each network."""
+        return {
             name: chunks(
                 texts[name],
                 network.tokenizer,
@@ -107,8 +123,12 @@ class _Encoding:
                 self._embeddings[name].find,
                 self._named[name],
             )
-            for name, network in networks.items()
+            for name, network in self._encoder.networks.items()
         }
+
+    def __call__(self, texts: Mapping[str, str]) -> Encoded:
+        networks = self._encoder.networks
+        read = self.read(texts)
         outputs: dict[str, Encoded] = {}
         for name, network in networks.items():
             tokenizer = network.tokenizer

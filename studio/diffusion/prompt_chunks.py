@@ -42,11 +42,11 @@ def chunks(
         names: Embeddings that A1111's reading knows by their bare names.
     """
     segments = read(text, reading)
-    if reading == "comfyui":
-        filled = _packed(_groups(segments, tokenizer, find), tokenizer)
-    else:
+    if reading == "a1111":
         vectors = {tuple(tokenizer.tokens(name)): find(name) for name in names} if find else {}
         filled = _at_commas(segments, tokenizer, vectors)
+    else:
+        filled = _packed(_groups(segments, tokenizer, find if reading == "comfyui" else None), tokenizer)
     longest = max(map(len, filled)) + tokenizer.window - _room(tokenizer)
     return [_whole(chunk, tokenizer, longest) for chunk in filled]
 
@@ -66,11 +66,13 @@ def names_in(text: str) -> Iterator[str]:
 
 def embeddings_named(text: str, reading: Reading) -> dict[str, Path]:
     """The embeddings of a person's folders that a prompt names, by the names it may use."""
+    if reading == "plain":
+        return {}
     if reading == "comfyui":
         names = set(names_in(text))
         known = embeddings() if names else {}
-        found = ((name, embedding(name, known)) for name in names)
-        return {name: path for name, path in sorted(found) if path is not None}
+        found = ((name, embedding(name, known)) for name in sorted(names))
+        return {name: path for name, path in found if path is not None}
     folded = text.casefold()
     known = {stem(name): path for name, path in sorted(embeddings().items())} if folded.strip() else {}
     return {name: path for name, path in known.items() if name.casefold() in folded}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-Reading = Literal["comfyui", "a1111"]
+Reading = Literal["comfyui", "a1111", "plain"]
 EMPHASIS = 1.1
 BREAK = "BREAK"
 _ESCAPED = {"\\(": "\ufdd0", "\\)": "\ufdd1"}
@@ -32,7 +32,13 @@ class Segment:
 
 def read(text: str, reading: Reading) -> list[Segment]:
     """Take the weights out of a prompt. Every text has a meaning: what does not pair up is plain text."""
-    return comfyui(text) if reading == "comfyui" else a1111(text)
+    match reading:
+        case "comfyui":
+            return comfyui(text)
+        case "a1111":
+            return a1111(text)
+        case "plain":
+            return [Segment(text)]
 
 
 def comfyui(text: str) -> list[Segment]:

@@ -41,10 +41,10 @@ def test_each_network_takes_its_own(tmp_path: Path) -> None:
 
 def test_an_embedding_of_another_model_is_told_in_a_sentence(tmp_path: Path) -> None:
     path = saved(tmp_path, emb_params=ROWS)
-    with pytest.raises(NodeError, match=r"it\.safetensors is made for another text encoder: 3 wide, not 4\."):
+    with pytest.raises(NodeError, match=r"it\.safetensors is of another text encoder: 3 wide, not 4\."):
         vectors(path, "g", 4, nothing)
     both = saved(tmp_path, clip_g=torch.ones(1, 3))
-    with pytest.raises(NodeError, match="made for another text encoder"):
+    with pytest.raises(NodeError, match="of another text encoder"):
         vectors(both, "l", 3, nothing)
 
 

@@ -73,6 +73,10 @@ def test_a1111_reads(prompt: str, wanted: list[tuple[str, float]]) -> None:
     assert said(a1111(prompt)) == wanted
 
 
+def test_in_the_plain_reading_nothing_has_a_meaning() -> None:
+    assert said(read("(a:2) [b] BREAK", "plain")) == [("(a:2) [b] BREAK", 1)]
+
+
 def test_break_stands_between_chunks_and_keeps_weights() -> None:
     read_ = a1111("(a BREAK b:2) BREAKFAST BREAK")
     assert [(it.text, it.weight, it.breaks) for it in read_] == [
