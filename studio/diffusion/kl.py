@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -108,7 +109,9 @@ def build(
         config = configs.kl({key: tuple(tensor.shape) for key, tensor in tensors.items()})
     with torch.device("meta"):
         network: Any = library.AutoencoderKL.from_config(dict(config))
-    source = loading.give(network, tensors, loader.place, loader.check, name)
+    # In float16 it overflows on some pictures, and few say so in their configuration.
+    dtype = "float32" if loader.place.dtype == "float16" else loader.place.dtype
+    source = loading.give(network, tensors, replace(loader.place, dtype=dtype), loader.check, name)
     return Kl(network, source, *scale, loader)
 
 

@@ -125,7 +125,9 @@ class UNet:
         added: dict[str, torch.Tensor] = {}
         if self._facts.added is not None:
             for name, values in self._facts.added(entries, (scaled.shape[-2], scaled.shape[-1])).items():
-                added[name] = values.to(self.device, self._dtype).repeat_interleave(count, dim=0)
+                # Whole numbers name a class; all else is in the network's own format.
+                told = values.to(self.device, self._dtype if values.is_floating_point() else values.dtype)
+                added[name] = told.repeat_interleave(count, dim=0)
         return Batch(entries, count, rows.to(self._dtype), time, self._tokens(entries, count), added)
 
     def _attending(self, batch: Batch, perturb: Perturb | None) -> attention.Attending:

@@ -17,9 +17,26 @@ if TYPE_CHECKING:
 
     from studio.context import Context
     from studio.diffusion.api import Family
+    from studio.models.kinds import Kind
 
 TEXTS: Mapping[str, str] = {"clip_l": "clip", "clip_g": "clip", "clip_h": "clip", "t5": "t5"}
 """Text encoders → the family that loads them, for all who use them."""
+DENOISERS = ("unet", "transformer")
+_NAMES: Mapping[str, str] = {
+    "checkpoint": "a checkpoint",
+    "denoiser": "a diffusion model",
+    "text_encoder": "a text encoder",
+    "vae": "a VAE",
+    "tiny_vae": "a tiny VAE",
+    "clip_vision": "an image encoder",
+    "controlnet": "a ControlNet",
+    "t2i_adapter": "a T2I-Adapter",
+    "lora": "a LoRA",
+    "embedding": "an embedding",
+    "ip_adapter": "an IP-Adapter",
+    "style": "a style model",
+    "upscaler": "an upscale model",
+}
 
 
 def recipes(path: str, ctx: Context) -> dict[str, Recipe]:
@@ -35,17 +52,18 @@ def recipes(path: str, ctx: Context) -> dict[str, Recipe]:
     """
     place = place_of(path, ctx) if path else _starter()
     for declared in ctx.extensions.values():
-        if declared.kind != "family" or declared.name in TEXTS.values():
+        if declared.kind != "family":
             continue
         family: Family = declared.load()
         parts = family.recognise(place)
-        if parts is not None:
+        if parts is not None and not parts.keys().isdisjoint(DENOISERS):
             return _composed(
                 {part: _recipe(place, names, part, declared.name) for part, names in parts.items()},
                 declared.name,
             )
+    kind = recognise.kind_at(place)
     raise NodeError(
-        f"{place.name} is {recognise.stranger(place)}.",
+        f"{place.name} is {recognise.stranger(place) if kind is None else told(kind)}.",
         "Choose a model file, or the folder of a diffusers pipeline: the one with model_index.json in it.",
         socket="path",
     )
@@ -65,6 +83,11 @@ def place_of(path: str, ctx: Context) -> Path:
     if place.suffix.lower() in convert.PICKLED and place.is_file():
         return convert.as_safetensors(place, ctx.check)
     return place
+
+
+def told(kind: Kind) -> str:
+    """What a file is, with its article."""
+    return _NAMES[kind.type]
 
 
 def text_encoder(members: Mapping[str, Recipe], family: str) -> Recipe:

@@ -14,13 +14,18 @@ import numpy as np
 
 from studio.context import Context, RunFacts
 from studio.declare import NodeFunction
+from studio.paths import assets_dir
 from studio.spec import InputSpec
 from studio.types import ANY, Json, Latent
 from tests.laws.everything import registry
 
 SIDE_PX = 64
+STARTER = assets_dir() / "starter"
 SMALL: dict[str, dict[str, Json]] = {
     "core/k_sampler": {"steps": 2},
+    "core/load_diffusion_model": {"path": str(STARTER)},
+    "core/load_text_encoders": {"first": str(STARTER)},
+    "core/load_vae": {"path": str(STARTER)},
     "core/encode_text": {"text": "a fox"},
     "core/empty_latent": {"width": SIDE_PX, "height": SIDE_PX},
     "core/resize_image": {"width": 24, "height": 40},
