@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 
 from studio.errors import FileError, NodeError
 from studio.files_named import resolve
-from studio.models.checkpoints import recipes
 from studio.models.convert import as_safetensors
 from studio.models.header import read_header
+from studio.models.identity import combined
 from studio.models.upscalers import UpscalerPlan, plan_of
+from studio.types import Recipe
 
 if TYPE_CHECKING:
     from studio.context import Context
     from studio.diffusion.api import Loader
     from studio.diffusion.upscaler import Upscaler
-    from studio.types import Recipe
 
-PART = "upscaler"
+PART = FAMILY_NAME = "upscaler"
+_FILES = ("",)  # the file itself
 
 
 class UpscalerFamily:
@@ -34,7 +35,7 @@ class UpscalerFamily:
         plan = plan_at(path)
         if plan is None or missing_library(plan):
             return None
-        return {PART: ("",)}
+        return {PART: _FILES}
 
     def load(self, recipe: Recipe, loader: Loader) -> Upscaler:
         """Build the network; see `studio.diffusion.api.Family`."""
@@ -87,4 +88,4 @@ def recipe_of(path: str, ctx: Context) -> Recipe:
             "Install spandrel and torchvision beside the application, or choose an ESRGAN model.",
             socket="path",
         )
-    return recipes(str(weights), ctx)[PART]
+    return Recipe(str(weights), combined(weights, _FILES), PART, FAMILY_NAME)
