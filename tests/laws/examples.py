@@ -79,9 +79,17 @@ def _control_net(path: Path) -> object:
     return saved(T2IAdapter(channels=[8, 16], downscale_factor=8), path.parent, path.name)
 
 
+def _lora(path: Path) -> object:
+    from safetensors.numpy import save_file
+
+    return save_file({"lora_unet_conv_out.diff_b": np.full(4, 0.25, np.float32)}, path)
+
+
 MODELS: dict[str, Callable[[Path], object]] = {
     "core/load_upscale_model": _upscale_model,
     "core/load_controlnet": _control_net,
+    "core/load_lora": _lora,
+    "core/load_lora_for_model": _lora,
 }
 """What writes a model file for the loaders that ship with none."""
 
