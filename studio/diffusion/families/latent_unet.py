@@ -167,7 +167,7 @@ def files_of_part(path: Path, kind: Kind, part: str) -> tuple[str, ...]:
     if part == "unet" and folder != ".":
         # How far the VAE shrinks pictures, and its colours, are the denoiser's to tell.
         return (folder, "scheduler", "vae/config.json", "vae/preview.json")
-    if part.startswith("clip_") and folder != ".":
+    if part.startswith(("clip_", "t5")) and folder != ".":
         return (folder, folder.replace("text_encoder", "tokenizer"))
     return (folder,)
 
