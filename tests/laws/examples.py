@@ -23,6 +23,8 @@ SIDE_PX = 64
 STARTER = assets_dir() / "starter"
 SMALL: dict[str, dict[str, Json]] = {
     "core/k_sampler": {"steps": 2},
+    "core/k_sampler_advanced": {"steps": 2},
+    "core/attention_maps": {"text": "a fox", "words": "fox", "steps": 1},
     "core/load_diffusion_model": {"path": str(STARTER)},
     "core/load_text_encoders": {"first": str(STARTER)},
     "core/load_vae": {"path": str(STARTER)},
