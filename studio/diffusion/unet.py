@@ -51,7 +51,7 @@ class Facts:
         downscale: Picture pixels per latent pixel along a side.
         preview: Latent → RGB 0–1, offsets last.
         defaults: What suits it; see `studio.diffusion.api.Denoiser`.
-        added: From entries and the latent's size, further arguments, one row an entry: ``text_embeds``,
+        added: From entries and the picture's height and width in pixels, further arguments, one row an entry: ``text_embeds``,
             ``time_ids`` or ``class_labels``.
         idle_concat: What stands for concatenated channels in an entry that brings none, from their shape.
     """
@@ -124,7 +124,8 @@ class UNet:
         time = torch.tensor(self.sampling.timestep(sigma), device=self.device)
         added: dict[str, torch.Tensor] = {}
         if self._facts.added is not None:
-            for name, values in self._facts.added(entries, (scaled.shape[-2], scaled.shape[-1])).items():
+            size_px = (scaled.shape[-2] * self.downscale, scaled.shape[-1] * self.downscale)
+            for name, values in self._facts.added(entries, size_px).items():
                 # Whole numbers name a class; all else is in the network's own format.
                 told = values.to(self.device, self._dtype if values.is_floating_point() else values.dtype)
                 added[name] = told.repeat_interleave(count, dim=0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.parity import tiny
-from tests.parity.both import Ours, theirs
+from tests.parity.both import SEED, SIDE_PX, Ours, picture, theirs
 from tests.parity.conftest import Compare
 
 # diffusers 0.42's Euler scheduler hands a tensor to NumPy 2 in the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+WITHOUT_SIZE: dict[str, Any] = {"height": None, "width": None, "latents": None}
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -27,6 +30,92 @@ def test_stable_diffusion_gives_the_latents_and_pictures_of_diffusers(
         "SD 1.x" if prediction == "epsilon" else "SD 2.x",
         f"text to image, {prediction}",
         "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), image),
+    )
+
+
+def test_image_to_image_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    pipe = tiny.stable_diffusion()
+    pipe.save_pretrained(tmp_path)
+    ours = Ours(tmp_path)
+    start = ours.encoded(picture())
+    mine = ours.sampled(latent=start, steps=5, denoise=0.5)
+    pipe = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    latents, image = theirs(
+        pipe,
+        image=start.samples,
+        strength=0.5,
+        num_inference_steps=10,
+        generator=torch.Generator().manual_seed(SEED),
+        **WITHOUT_SIZE,
+    )
+    compare(
+        "SD 1.x",
+        "image to image",
+        "StableDiffusionImg2ImgPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), image),
+    )
+
+
+def test_stable_diffusion_xl_gives_the_latents_and_pictures_of_diffusers(
+    tmp_path: Path, compare: Compare
+) -> None:
+    pipe = tiny.stable_diffusion_xl()
+    pipe.save_pretrained(tmp_path)
+    latents, image = theirs(pipe)
+    ours = Ours(tmp_path)
+    mine = ours.sampled()
+    compare(
+        "SDXL",
+        "text to image",
+        "StableDiffusionXLPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), image),
+    )
+
+
+def test_turbo_without_guidance_in_one_step_gives_the_latents_of_diffusers(
+    tmp_path: Path, compare: Compare
+) -> None:
+    pipe = tiny.stable_diffusion_xl()
+    pipe.save_pretrained(tmp_path)
+    latents, image = theirs(pipe, num_inference_steps=1, guidance_scale=0.0, negative_prompt=None)
+    ours = Ours(tmp_path)
+    mine = ours.sampled(steps=1, guidance=1.0)
+    compare(
+        "SDXL Turbo",
+        "text to image, one step without guidance",
+        "StableDiffusionXLPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), image),
+    )
+
+
+def test_the_refiner_goes_on_from_a_picture_as_in_diffusers(tmp_path: Path, compare: Compare) -> None:
+    pipe = tiny.refiner()
+    pipe.save_pretrained(tmp_path)
+    ours = Ours(tmp_path)
+    start = ours.encoded(picture())
+    mine = ours.sampled(latent=start, steps=4, denoise=0.4)
+    latents, image = theirs(
+        pipe,
+        image=start.samples,
+        strength=0.4,
+        num_inference_steps=10,
+        generator=torch.Generator().manual_seed(SEED),
+        negative_aesthetic_score=6.0,
+        original_size=(SIDE_PX, SIDE_PX),
+        target_size=(SIDE_PX, SIDE_PX),
+        **WITHOUT_SIZE,
+    )
+    compare(
+        "SDXL refiner",
+        "image to image",
+        "StableDiffusionXLImg2ImgPipeline",
         latents=(mine.samples, latents),
         images=(ours.decoded(mine), image),
     )

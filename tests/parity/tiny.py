@@ -32,18 +32,17 @@ def unet(*, cross: int = CROSS, **settings: Any) -> Any:
 
 def unet_xl(*, cross: int = 2 * CROSS, pooled: int = CROSS, sizes: int = 6, **settings: Any) -> Any:
     """A UNet that is told sizes and a pooled text beside the tokens, as Stable Diffusion XL's is."""
-    return unet(
-        cross=cross,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=8 * sizes + pooled,
-        use_linear_projection=True,
-        transformer_layers_per_block=(1, 2),
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=(2, 4),
-        **settings,
-    )
+    plain: dict[str, Any] = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 8 * sizes + pooled,
+        "use_linear_projection": True,
+        "transformer_layers_per_block": (1, 2),
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "attention_head_dim": (2, 4),
+    }
+    return unet(cross=cross, **(plain | settings))
 
 
 def vae(channels: int = 4, **settings: Any) -> Any:
@@ -153,7 +152,15 @@ def refiner() -> Any:
             text_encoder_2=clip(projected=True, seed=3, act="gelu"),
             tokenizer=None,
             tokenizer_2=tokenizer(pad="!"),
-            unet=unet_xl(cross=CROSS, sizes=5),
+            unet=unet_xl(
+                cross=CROSS,
+                sizes=5,
+                block_out_channels=(16, 16, 32, 32),
+                down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 2, "DownBlock2D"),
+                up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
+                attention_head_dim=(2, 2, 4, 4),
+                transformer_layers_per_block=1,
+            ),
             scheduler=scheduler(),
             requires_aesthetics_score=True,
             add_watermarker=False,

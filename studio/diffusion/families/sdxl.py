@@ -48,12 +48,12 @@ def _defaults(told: Told) -> Mapping[str, Json]:
 def _added(told: Told) -> Added:
     is_refiner = told.variant == "refiner"
 
-    def added(entries: Sequence[ConditioningEntry], size: tuple[int, int]) -> Mapping[str, torch.Tensor]:
+    def added(entries: Sequence[ConditioningEntry], size_px: tuple[int, int]) -> Mapping[str, torch.Tensor]:
         import torch
 
         return {
             "text_embeds": torch.cat([_pooled(entry) for entry in entries]),
-            "time_ids": torch.tensor([_told_size(entry, size, is_refiner) for entry in entries]),
+            "time_ids": torch.tensor([_told_size(entry, size_px, is_refiner) for entry in entries]),
         }
 
     return added
@@ -69,12 +69,12 @@ def _pooled(entry: ConditioningEntry) -> torch.Tensor:
     return entry.pooled
 
 
-def _told_size(entry: ConditioningEntry, size: tuple[int, int], is_refiner: bool) -> list[float]:
+def _told_size(entry: ConditioningEntry, size_px: tuple[int, int], is_refiner: bool) -> list[float]:
     """Size before cropping, crop and size wanted, each down then across; of the refiner a score for the last.
 
     Source: Podell et al., “SDXL: Improving Latent Diffusion Models”, 2023, section 2.2.
     """
-    height, width = (float(side * _DOWNSCALE) for side in size)
+    height, width = (float(side_px) for side_px in size_px)
     original = _pair(entry, "size", (height, width))
     crop = _pair(entry, "crop", (0.0, 0.0))
     if is_refiner:
