@@ -129,8 +129,8 @@ def give(
     for key in wanted:
         tensor = tensors[key]
         # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
-        layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
-        weights[key] = tensor.to(place.device, dtype, memory_format=layout)
+        layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+        weights[key] = tensor.to(place.device, dtype).contiguous(memory_format=layout)
         since += tensor.nbytes
         if since >= _LOOK_BYTES:
             check()
