@@ -77,12 +77,8 @@ def test_clip_skip_takes_the_layer_that_diffusers_takes(tmp_path: Path, compare:
     pipe = tiny.stable_diffusion()
     pipe.save_pretrained(tmp_path)
     ours = Ours(tmp_path)
-    mine = ours.sampled(
-        *(
-            encode_text(ours.ctx, ours.parts.text_encoder, text=text, clip_skip=2)
-            for text in (PROMPT, NEGATIVE)
-        )
-    )
+    # In diffusers, the negative prompt keeps all layers.
+    mine = ours.sampled(encode_text(ours.ctx, ours.parts.text_encoder, text=PROMPT, clip_skip=2))
     # diffusers 0.42 looks for the normalisation where transformers 4 had it.
     pipe.text_encoder.__dict__["text_model"] = pipe.text_encoder
     latents, image = theirs(pipe, clip_skip=1)
