@@ -25,7 +25,8 @@ class Flux(Transformer):
     Hints of an entry: ``concat``, channels beside the latent's own (of Fill, the latent of the masked picture
     and 64 channels of the mask, one for each pixel of a square of 8 × 8, or one channel of mask and then
     the latent; of Canny and Depth, the picture's latent), and ``reference``, latents that are looked at
-    (Kontext). ``extra["guidance"]`` is what models distilled with guidance are told.
+    (Kontext). ``extra["guidance"]`` is what models distilled with guidance are told, by default
+    ``defaults["distilled_guidance"]``.
     """
 
     def __init__(self, network: Any, source: Mapping[str, torch.Tensor], facts: Facts, check: Check) -> None:
@@ -67,8 +68,12 @@ class Flux(Transformer):
     def _guidance(self, told: Told, device: torch.device) -> torch.Tensor | None:
         if not self._network.config.guidance_embeds:
             return None
-        scales = [_scale(entry) for entry in told.entries]
+        scales = [self._scale(entry) for entry in told.entries]
         return torch.tensor(scales, device=device).repeat_interleave(told.count)
+
+    def _scale(self, entry: ConditioningEntry) -> float:
+        told = entry.extra.get("guidance", self.defaults.get("distilled_guidance"))
+        return float(told) if isinstance(told, int | float) else _GUIDANCE
 
     def _concatenated(self, x: torch.Tensor, told: Told) -> torch.Tensor:
         """Channels that this kind of model takes beside the latent's own."""
@@ -127,11 +132,6 @@ def places(height: int, width: int, picture: int, device: torch.device) -> torch
     rows, columns = torch.arange(height // 2), torch.arange(width // 2)
     grid = torch.cartesian_prod(rows, columns)
     return torch.cat([torch.full((len(grid), 1), picture), grid], dim=1).to(device, torch.float32)
-
-
-def _scale(entry: ConditioningEntry) -> float:
-    told = entry.extra.get("guidance")
-    return float(told) if isinstance(told, int | float) else _GUIDANCE
 
 
 def _rows(parts: list[torch.Tensor], count: int, like: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,10 +24,14 @@ class T5:
 
     Attributes:
         width: Of what it gives for a token.
+        vocabulary: File that `studio.diffusion.tokenizer_t5.t5` makes its tokenizer of.
     """
 
-    def __init__(self, network: Any, source: Mapping[str, torch.Tensor], check: Check) -> None:
+    def __init__(
+        self, network: Any, source: Mapping[str, torch.Tensor], vocabulary: Path, check: Check
+    ) -> None:
         self.check = check
+        self.vocabulary = vocabulary
         self.modules: Mapping[str, torch.nn.Module] = {"t5": network}
         self.source: Mapping[str, Mapping[str, torch.Tensor]] = {"t5": source}
         # The table of words bears two names.
@@ -129,12 +134,13 @@ def config(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def build(stored: Stored, settings: Mapping[str, Any] | None, loader: Loader) -> T5:
+def build(stored: Stored, settings: Mapping[str, Any] | None, vocabulary: Path, loader: Loader) -> T5:
     """Build the network with its weights.
 
     Args:
         stored: Opened with `pieces`.
         settings: Arguments of ``T5Config``; None to read them from the shapes.
+        vocabulary: See `T5`.
         loader: Where it goes.
 
     Raises:
@@ -155,4 +161,4 @@ def build(stored: Stored, settings: Mapping[str, Any] | None, loader: Loader) ->
         layer = block.layer[1].DenseReluDense
         if layer.wo.weight.dtype == torch.uint8:
             block.layer[1].DenseReluDense = _Gated(layer)
-    return T5(network, source, loader.check)
+    return T5(network, source, vocabulary, loader.check)

@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
 IDS = [[5, 7, 9, 1, 0, 0], [3, 1, 0, 0, 0, 0]]
 
 
+WORDS = Path("spiece.model")
 CPU = Place("cpu", "float32", "cpu", "")
 
 
@@ -69,7 +70,7 @@ def test_a_single_file_gives_what_transformers_gives(
     theirs: Any, tmp_path: Path, prefix: str, table: str
 ) -> None:
     path = written(theirs, tmp_path / "t5xxl.safetensors", prefix, table)
-    network = t5.build(Stored([path], prefix, t5.pieces), None, Loader())
+    network = t5.build(Stored([path], prefix, t5.pieces), None, WORDS, Loader())
     with torch.inference_mode():
         found = network.encode(IDS, embeddings={})
     assert torch.equal(found, expected(theirs))
@@ -81,7 +82,7 @@ def test_a_folder_in_shards_gives_what_transformers_gives(theirs: Any, tmp_path:
     theirs.save_pretrained(tmp_path, max_shard_size="20KB")
     files = sorted(tmp_path.glob("*.safetensors"))
     assert len(files) > 1
-    network = t5.build(Stored(files, "", t5.pieces), None, Loader())
+    network = t5.build(Stored(files, "", t5.pieces), None, WORDS, Loader())
     with torch.inference_mode():
         assert torch.equal(network.encode(IDS, embeddings={}), expected(theirs))
 
@@ -116,7 +117,7 @@ def test_a_packed_file_gives_nearly_the_same(theirs: Any, tmp_path: Path) -> Non
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    network = t5.build(Stored([tmp_path / "t5.gguf"], "", t5.pieces), None, Loader())
+    network = t5.build(Stored([tmp_path / "t5.gguf"], "", t5.pieces), None, WORDS, Loader())
     with torch.inference_mode():
         found = network.encode(IDS, embeddings={})
     assert (found - expected(theirs)).abs().max() < 0.05 * expected(theirs).std()
@@ -126,7 +127,7 @@ def test_a_packed_file_gives_nearly_the_same(theirs: Any, tmp_path: Path) -> Non
 
 def test_half_precision_keeps_the_last_projection_whole(theirs: Any, tmp_path: Path) -> None:
     path = written(theirs, tmp_path / "t5.safetensors")
-    network = t5.build(Stored([path], "", t5.pieces), None, Loader(Place("cpu", "float16", "cpu", "")))
+    network = t5.build(Stored([path], "", t5.pieces), None, WORDS, Loader(Place("cpu", "float16", "cpu", "")))
     module: Any = network.modules["t5"]
     assert module.encoder.block[0].layer[1].DenseReluDense.wo.weight.dtype == torch.float32
     assert module.encoder.block[0].layer[1].DenseReluDense.wi_0.weight.dtype == torch.float16
@@ -134,7 +135,7 @@ def test_half_precision_keeps_the_last_projection_whole(theirs: Any, tmp_path: P
 
 def test_words_of_no_vocabulary_take_their_places(theirs: Any, tmp_path: Path) -> None:
     path = written(theirs, tmp_path / "t5.safetensors")
-    network = t5.build(Stored([path], "", t5.pieces), None, Loader())
+    network = t5.build(Stored([path], "", t5.pieces), None, WORDS, Loader())
     vector = theirs.shared.weight[7].detach()
     with torch.inference_mode():
         found = network.encode([[5, -3, 9, 1, 0, 0]], embeddings={-3: vector})
@@ -142,7 +143,9 @@ def test_words_of_no_vocabulary_take_their_places(theirs: Any, tmp_path: Path) -
 
 
 def test_cancel_acts_between_layers(theirs: Any, tmp_path: Path) -> None:
-    network = t5.build(Stored([written(theirs, tmp_path / "t5.safetensors")], "", t5.pieces), None, Loader())
+    network = t5.build(
+        Stored([written(theirs, tmp_path / "t5.safetensors")], "", t5.pieces), None, WORDS, Loader()
+    )
 
     def stop() -> None:
         raise Cancelled
@@ -157,4 +160,4 @@ def test_a_file_that_lacks_a_layer_is_told(theirs: Any, tmp_path: Path) -> None:
     weights.pop("encoder.embed_tokens.weight")
     save_file(weights, tmp_path / "t5.safetensors")
     with pytest.raises(NodeError, match="missing"):
-        t5.build(Stored([tmp_path / "t5.safetensors"], "", t5.pieces), None, Loader())
+        t5.build(Stored([tmp_path / "t5.safetensors"], "", t5.pieces), None, WORDS, Loader())
