@@ -178,7 +178,7 @@ class Attend:
             assert shown.mask is not None
             factor = round((run.size[0] * run.size[1] / pixels) ** 0.5)
             rows = -(-run.size[0] // factor)
-            fitted = interpolate(shown.mask[:, None].float(), size=(rows, pixels // rows), mode="bilinear")
+            fitted = interpolate(shown.mask[:, None].float(), size=(rows, pixels // rows), mode="bicubic")
             found = run.masks[name] = fitted.flatten(1)[:, :, None].to(added)
         return found
 

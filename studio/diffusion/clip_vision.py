@@ -142,7 +142,8 @@ def _built(plan: VisionPlan, check: Check) -> Any:
 def _named(tensors: Mapping[str, torch.Tensor], plan: VisionPlan) -> dict[str, torch.Tensor]:
     """The weights under transformers' names."""
     if plan.open_clip:
-        return _of_open_clip({name.removeprefix("visual."): value for name, value in tensors.items()})
+        inner = {name: value for name, value in tensors.items() if name.startswith(plan.prefix)}
+        return _of_open_clip({name.removeprefix(plan.prefix): value for name, value in inner.items()})
     start = "vision_model." if plan.kind == "clip" else ""
     named = {
         start + name.removeprefix(plan.prefix): value

@@ -12,6 +12,7 @@ from studio.types import Json
 
 Shapes = Mapping[str, tuple[int, ...]]
 _PATCHES = "embeddings.patch_embedding.weight"
+_OPEN_CLIP = ("visual.", "embedder.model.visual.")  # alone, and within an unCLIP checkpoint
 _QUICK_WIDTH = 1024
 _HEAD = 64
 
@@ -59,8 +60,9 @@ def vision_of(shapes: Shapes) -> VisionPlan | None:
     The names are transformers', bare or of a whole CLIP, or OpenCLIP's.
     """
     try:
-        if "visual.transformer.resblocks.0.attn.in_proj_weight" in shapes:
-            return _open_clip(shapes)
+        for prefix in _OPEN_CLIP:
+            if f"{prefix}transformer.resblocks.0.attn.in_proj_weight" in shapes:
+                return _open_clip(shapes, prefix)
         for prefix in ("vision_model.", ""):
             if f"{prefix}{_PATCHES}" in shapes:
                 siglip = f"{prefix}embeddings.class_embedding" not in shapes
@@ -93,7 +95,8 @@ def adapter_of(shapes: Shapes) -> AdapterPlan | None:
 def is_face_id(shapes: Shapes) -> bool:
     """Whether it is an IP-Adapter that takes a face as the numbers of a recogniser of faces."""
     return bool(_layers(shapes)) and (
-        "image_proj.norm.weight" in shapes or "image_proj.perceiver_resampler.proj_in.weight" in shapes
+        {"image_proj.norm.weight", "image_proj.proj.0.weight"} <= shapes.keys()
+        or "image_proj.perceiver_resampler.proj_in.weight" in shapes
     )
 
 
@@ -156,20 +159,20 @@ def _common(shapes: Shapes, prefix: str, width: int) -> dict[str, Json]:
     }
 
 
-def _open_clip(shapes: Shapes) -> VisionPlan:
-    width, _, patch = shapes["visual.conv1.weight"][:3]
-    places = shapes["visual.positional_embedding"][0]
+def _open_clip(shapes: Shapes, prefix: str) -> VisionPlan:
+    width, _, patch = shapes[f"{prefix}conv1.weight"][:3]
+    places = shapes[f"{prefix}positional_embedding"][0]
     config: dict[str, Json] = {
         "hidden_size": width,
-        "num_hidden_layers": _count(shapes, r"visual\.transformer\.resblocks\.(\d+)\."),
+        "num_hidden_layers": _count(shapes, rf"{re.escape(prefix)}transformer\.resblocks\.(\d+)\."),
         "num_attention_heads": _heads(width),
-        "intermediate_size": shapes["visual.transformer.resblocks.0.mlp.c_fc.weight"][0],
+        "intermediate_size": shapes[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"][0],
         "patch_size": patch,
         "image_size": math.isqrt(places - 1) * patch,
-        "projection_dim": shapes["visual.proj"][1],
+        "projection_dim": shapes[f"{prefix}proj"][1],
         "hidden_act": "gelu",
     }
-    return VisionPlan("clip", "visual.", config, open_clip=True)
+    return VisionPlan("clip", prefix, config, open_clip=True)
 
 
 def _heads(width: int) -> int:

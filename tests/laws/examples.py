@@ -81,6 +81,72 @@ def _control_net(path: Path) -> object:
     return saved(T2IAdapter(channels=[8, 16], downscale_factor=8), path.parent, path.name)
 
 
+def _eye(path: Path) -> object:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    from tests.studio.diffusion.controls import saved
+
+    settings = CLIPVisionConfig(
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=1,
+        intermediate_size=64,
+        image_size=28,
+        patch_size=14,
+        projection_dim=_SEEN,
+    )
+    return saved(CLIPVisionModelWithProjection(settings), path.parent, path.name)
+
+
+def _ip_adapter(path: Path) -> object:
+    from safetensors.numpy import save_file
+
+    wide = _told_width()
+    made = {
+        "image_proj.proj.weight": np.full((4 * wide, _SEEN), 0.1, np.float32),
+        "image_proj.proj.bias": np.zeros(4 * wide, np.float32),
+        "image_proj.norm.weight": np.ones(wide, np.float32),
+        "image_proj.norm.bias": np.zeros(wide, np.float32),
+        "ip_adapter.1.to_k_ip.weight": np.ones((8, wide), np.float32),
+        "ip_adapter.1.to_v_ip.weight": np.ones((8, wide), np.float32),
+    }
+    return save_file(made, path)
+
+
+def _redux(path: Path) -> object:
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+
+    from tests.studio.diffusion.controls import saved
+
+    return saved(ReduxImageEncoder(redux_dim=64, txt_in_features=_told_width()), path.parent, path.name)
+
+
+def _told_width() -> int:
+    """Of the tokens of the starter model."""
+    conditioning: Any = of_type("conditioning")
+    return int(conditioning.entries[0].embeddings.shape[-1])
+
+
+@functools.cache
+def _unclip_model() -> object:
+    from safetensors.numpy import save_file
+
+    from studio.types import Model, Recipe
+
+    path = Path(tempfile.mkdtemp(prefix="latent-studio-unclip-")) / "model.safetensors"
+    ends = ("mean", "std")
+    save_file({f"noise_augmentor.data_{end}": np.ones(_SEEN, np.float32) for end in ends}, path)
+    return Model(Recipe(str(path), "unclip", "unet", "stable_diffusion_2"))
+
+
+_SEEN = 24
+"""Width of what the small image encoder sees."""
+SPECIAL: dict[tuple[str, str], Callable[[], object]] = {
+    ("core/unclip_conditioning", "model"): _unclip_model,
+}
+"""Node and input → something more than any value of its type."""
+
+
 def _lora(path: Path) -> object:
     from safetensors.numpy import save_file
 
@@ -90,6 +156,9 @@ def _lora(path: Path) -> object:
 MODELS: dict[str, Callable[[Path], object]] = {
     "core/load_upscale_model": _upscale_model,
     "core/load_controlnet": _control_net,
+    "core/load_clip_vision": _eye,
+    "core/load_ip_adapter": _ip_adapter,
+    "core/load_style_model": _redux,
     "core/load_lora": _lora,
     "core/load_lora_for_model": _lora,
 }
@@ -115,7 +184,10 @@ def _picture_file() -> Path:
 
 def inputs(name: str) -> dict[str, object]:
     """A value for every input, optional ones too."""
-    return {item.name: given(item) for item in registry().specs[name].inputs}
+    return {
+        item.name: SPECIAL[name, item.name]() if (name, item.name) in SPECIAL else given(item)
+        for item in registry().specs[name].inputs
+    }
 
 
 def given(item: InputSpec) -> object:
