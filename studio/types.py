@@ -347,3 +347,31 @@ class ImageEmbeds:
     pooled: torch.Tensor
     hidden: torch.Tensor
     blank: torch.Tensor
+
+
+@wire("sigmas", "#e07a5f", "noise levels of a trajectory, falling; the last may be above 0")
+@dataclass(frozen=True, slots=True)
+class Sigmas:
+    """Noise levels.
+
+    Attributes:
+        values: Falling, one more than steps.
+        flow: They mix noise and picture, where others add noise to it.
+    """
+
+    values: tuple[float, ...]
+    flow: bool = False
+
+
+@wire("solver", "#f2cc8f", "name of a solver, and options of it")
+@dataclass(frozen=True, eq=False)
+class SolverChoice:
+    """How steps are taken.
+
+    Attributes:
+        name: Registered name.
+        options: ``eta``, ``s_noise``, ``order``, …: acts where the solver has it.
+    """
+
+    name: str
+    options: Mapping[str, float] = field(default_factory=dict[str, float])

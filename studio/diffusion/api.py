@@ -128,9 +128,15 @@ class Solver:
         return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
 
     def given(self, options: Mapping[str, float]) -> Solver:
-        """The same solver with options chosen; what is at its default is not kept."""
+        """The same solver with options chosen.
+
+        Those it does not have are left out, and so is what is at its default. An order of 0, or one above
+        the solver's own, is its own.
+        """
         defaults = self.options
-        kept = {name: value for name, value in options.items() if value != defaults[name]}
+        kept = {name: value for name, value in options.items() if value != defaults.get(name, value)}
+        if not 0 < kept.get("order", 0) < defaults.get("order", 0):
+            kept.pop("order", None)
         return replace(self, chosen=tuple(sorted(kept.items())))
 
 
