@@ -15,6 +15,7 @@ from studio.diffusion.api import Loader
 from studio.diffusion.conditioning import name_of
 from studio.diffusion.control import check_width, fitted, shared
 from studio.diffusion.control_networks import Loaded, built
+from studio.diffusion.kl import Kl
 from studio.errors import NodeError
 from studio.models.control_header import FLUX_KINDS, ControlPlan
 from studio.types import ConditioningEntry, Control
@@ -206,8 +207,7 @@ class Sd3ControlNetwork(TransformerControl):
         """Without the shift of the VAE, for networks that were trained so."""
         if not self.network.config.force_zeros_for_pooled_projection:
             return latent
-        settings = vae.modules["vae"].config
-        return latent + float(settings.shift_factor or 0) * float(settings.scaling_factor)
+        return latent + vae.shift * vae.scale if isinstance(vae, Kl) else latent
 
 
 def packed(latent: torch.Tensor) -> torch.Tensor:

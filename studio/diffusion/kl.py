@@ -22,6 +22,8 @@ class Kl:
 
     Attributes:
         channels: Of its latents.
+        scale: Factor that brings what the network gives, less `shift`, to the denoiser's scale.
+        shift: What is taken away first.
     """
 
     def __init__(
@@ -35,16 +37,16 @@ class Kl:
         self.downscale = 2 ** (len(network.config.block_out_channels) - 1)
         loading.stop_inside(network, _BLOCKS, lambda: self.check())
         self._network = network
-        self._scale, self._shift = scale, shift
+        self.scale, self.shift = scale, shift
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Encode pixels into the middle of what they may mean: no noise is drawn."""
         given = self._network.encode(pixels.to(self._network.device, self._network.dtype))
-        return ((given.latent_dist.mode().float() - self._shift) * self._scale).cpu()
+        return ((given.latent_dist.mode().float() - self.shift) * self.scale).cpu()
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
         """Decode latents into pixels."""
-        plain = samples.to(self._network.device) / self._scale + self._shift
+        plain = samples.to(self._network.device) / self.scale + self.shift
         return self._network.decode(plain.to(self._network.dtype), return_dict=False)[0].float().cpu()
 
 
