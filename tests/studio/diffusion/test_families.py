@@ -1,4 +1,4 @@
-"""Every kind of UNet: the same networks from a single file in the first layout and from a diffusers folder."""
+"""Every kind of UNet: the same networks from a single file in the first layout and from a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 
 from nodes.conditioning import encode_text
 from nodes.latent import empty_latent
-from nodes.loaders import Checkpoint, load_checkpoint, load_diffusion_model, load_text_encoders, load_vae
+from nodes.loaders import Checkpoint, load_checkpoint
 from nodes.sampling import k_sampler
 from studio.diffusion.conditioning import changed
 from studio.models.recognise import kind_at
-from studio.types import Conditioning, Recipe
+from studio.types import Conditioning
 from tests.studio.diffusion import checkpoints
 from tests.studio.diffusion.bench import context, store
 
