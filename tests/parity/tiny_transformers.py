@@ -17,14 +17,14 @@ TEXT_WIDTH = 2 * CROSS + 16
 """Of T5: wider than both CLIPs side by side, as in the real ones."""
 
 
-def t5() -> Any:
+def t5(width: int = TEXT_WIDTH) -> Any:
     """A T5 encoder of two layers."""
     from transformers.models.t5 import T5Config, T5EncoderModel
 
     torch.manual_seed(4)
     settings = T5Config(
         vocab_size=64,
-        d_model=TEXT_WIDTH,
+        d_model=width,
         d_kv=8,
         d_ff=64,
         num_layers=2,
