@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from studio.api import Conditioning, Context, Latent, Model, Range, Schedule, Seed, Solver, node
+from studio.api import (
+    Conditioning,
+    Context,
+    Guider,
+    Latent,
+    Model,
+    Noise,
+    Range,
+    Schedule,
+    Seed,
+    Sigmas,
+    Solver,
+    SolverChoice,
+    node,
+)
 
 Guidance = Annotated[float, Range(0, 30, step=0.1)]
 
@@ -108,3 +122,48 @@ def k_sampler_advanced(
         leftover=leftover_noise,
     )
     return sample(ctx, model, positive, negative, latent, settings)
+
+
+class CustomSample(NamedTuple):
+    """What came of a trajectory.
+
+    Attributes:
+        latent: Its end.
+        predicted: The picture as the model saw it in the last step, without noise; or in every step, one
+            behind the other.
+    """
+
+    latent: Latent
+    predicted: Latent
+
+
+@node(
+    "sample_custom",
+    category="Sampling/Custom",
+    device=True,
+    synonyms=("SamplerCustomAdvanced", "SamplerCustom", "custom sampler", "predicted image"),
+)
+def sample_custom(
+    ctx: Context,
+    noise: Noise,
+    guider: Guider,
+    solver: SolverChoice,
+    sigmas: Sigmas,
+    latent: Latent,
+    *,
+    keep_steps: bool = False,
+) -> CustomSample:
+    """Denoise a latent with parts chosen one by one.
+
+    Args:
+        noise: Noise to begin with.
+        guider: Model, conditionings and how they are followed.
+        solver: How a step is taken.
+        sigmas: Noise levels of the steps.
+        latent: Where to begin.
+        keep_steps: Give the predicted picture of every step, not of the last alone.
+    """
+    from studio.diffusion.sampling import custom
+
+    made = custom(ctx, guider, noise, latent, sigmas, solver, every=keep_steps)
+    return CustomSample(made.latent, made.predicted or made.latent)

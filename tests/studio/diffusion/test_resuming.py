@@ -145,10 +145,10 @@ def test_a_patch_that_ends_later_runs_only_the_steps_after(store: Store) -> None
 
 
 def test_weights_that_change_on_the_way_are_worn_as_they_act(monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio.diffusion import sampling
+    from studio.diffusion import lending
 
     # What the patch is called is all that matters here.
-    monkeypatch.setattr(sampling, "_effect", lambda ctx, patch: None)
+    monkeypatch.setattr(lending, "effect_of", lambda ctx, patch: None)
     recipe = replace(MODEL.recipe, patches=(Patch("always"), Patch("late", span=(0.5, 1.0))))
     run = Run(None)
     run(Model(recipe))
