@@ -109,8 +109,7 @@ def build(
     library = loading.imported("diffusers.models.autoencoders.autoencoder_kl", loader.check)
     if config is None:
         config = configs.kl({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    with torch.device("meta"):
-        network: Any = library.AutoencoderKL.from_config(dict(config))
+    network: Any = loading.hollow(library.AutoencoderKL, config)
     # In float16 it overflows on some pictures, and few say so in their configuration.
     dtype = "float32" if loader.place.dtype == "float16" else loader.place.dtype
     source = loading.give(network, tensors, replace(loader.place, dtype=dtype), loader.check, name)
@@ -124,8 +123,7 @@ def build_tiny(
     library = loading.imported("diffusers.models.autoencoders.autoencoder_tiny", loader.check)
     if config is None:
         config = configs.tiny({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    with torch.device("meta"):
-        network: Any = library.AutoencoderTiny.from_config(dict(config))
+    network: Any = loading.hollow(library.AutoencoderTiny, config)
     if "encoder.layers.0.weight" not in tensors:
         network.encoder = None
     source = loading.give(network, tensors, loader.place, loader.check, name)

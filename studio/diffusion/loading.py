@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +52,18 @@ def imported(module: str, check: Check) -> Any:
     if failed:
         raise failed[0]
     return found[0]
+
+
+def hollow(kind: Any, config: Mapping[str, Any]) -> Any:
+    """Make a network of a class without weights, on the meta device.
+
+    Args:
+        kind: The class.
+        config: Its arguments; what it does not know is left out.
+    """
+    known = inspect.signature(kind.__init__).parameters
+    with torch.device("meta"):
+        return kind(**{name: value for name, value in config.items() if name in known})
 
 
 def fill(

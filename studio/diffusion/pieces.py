@@ -51,8 +51,7 @@ def unet_network(
     library = loading.imported("diffusers.models.unets.unet_2d_condition", loader.check)
     if config is None:
         config = configs.unet({key: tuple(tensor.shape) for key, tensor in tensors.items()}, family)
-    with torch.device("meta"):
-        network: Any = library.UNet2DConditionModel.from_config(dict(config))
+    network = loading.hollow(library.UNet2DConditionModel, config)
     return network, loading.give(network, tensors, loader.place, loader.check, name)
 
 
