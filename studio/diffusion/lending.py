@@ -42,7 +42,7 @@ def guiding(ctx: Context, guider: Guider) -> Generator[tuple[Denoiser, Guided]]:
             Guided(
                 denoiser,
                 guider.told,
-                guider.params,
+                {**guider.params, "kind": guider.kind},
                 ctx.extension("guider", guider.kind),
                 patches,
                 (lambda worn: ctx.weights.dress(denoiser, worn, ctx)) if ranged else None,

@@ -103,6 +103,21 @@ def test_the_sampler_takes_its_solver_and_its_schedule() -> None:
     assert not latent.samples.equal(usual.samples)
 
 
+def test_the_sampler_takes_its_guider() -> None:
+    inputs = examples.inputs("core/sample_custom")
+    made = []
+    for kind in ("classifier_free", "acme_steady"):
+        settings = {**examples.knobs("core/cfg_guider"), "kind": kind}
+        given = {**examples.inputs("core/cfg_guider"), "negative": examples.call("core/encode_text")}
+        given["positive"] = examples.call(
+            "core/encode_text", {**examples.knobs("core/encode_text"), "text": "x"}
+        )
+        guider = examples.call("core/cfg_guider", settings, given)
+        made.append(examples.call("core/sample_custom", wired={**inputs, "guider": guider}).latent.samples)
+    assert made[1].isfinite().all()
+    assert not made[0].equal(made[1])
+
+
 def test_the_sampler_takes_a_model_of_its_family() -> None:
     model = examples.call("acme/load_grey", {"level": 0.25})
     inputs = {**examples.inputs("core/k_sampler"), "model": model}

@@ -61,8 +61,9 @@ class Guided:
         Args:
             denoiser: Is asked.
             told: Role → conditioning: ``positive``, perhaps ``negative`` and, between them, ``middle``.
-            params: ``guidance``, and ``guidance_2`` from the negative to the middle; see `classifier_free`.
-            combine: Puts the positive and the negative estimate together.
+            params: ``guidance``, ``guidance_2`` from the negative to the middle, and ``kind``, the name of
+                `combine`; what enters keys.
+            combine: Puts the positive and the negative estimate together; see `classifier_free`.
             patches: Of the model, in order.
             dress: Brings the denoiser into the state of the patches it is given; needed where some have
                 ranges.

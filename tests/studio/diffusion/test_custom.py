@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nodes.guiders import basic_guider, cfg_guider, dual_cfg_guider
 from nodes.noise import disable_noise, random_noise
 from nodes.sampling import CustomSample, k_sampler, sample_custom
 from studio.cache.store import Store
+from studio.declare import Extension
 from studio.diffusion import tensors
 from studio.diffusion.schedules import karras
 from studio.errors import Cancelled, NodeError
@@ -33,6 +35,7 @@ class Run:
         tensors.register()
         self.store = store
         self.shelf = Shelf(Echo())
+        self.more: dict[tuple[str, str], Extension] = {}
 
     def __call__(
         self,
@@ -51,6 +54,7 @@ class Run:
                 flag.set()
 
         ctx = context(using=self.shelf, checkpoints=self.store, report=report, cancelled=flag)  # type: ignore[arg-type]
+        ctx = replace(ctx, extensions={**ctx.extensions, **self.more})
         self.shelf.denoiser.calls.clear()
         noise, solver = noise or random_noise(seed=3), solver or SolverChoice("euler_ancestral")
         return sample_custom(ctx, noise, guider, solver, sigmas, latent, **knobs)
@@ -131,6 +135,20 @@ def test_guiders_ask_for_as_much_as_they_need() -> None:
         run(guider)
         asked.append(len(run.shelf.denoiser.calls[0][1]))
     assert asked == [1, 2, 3]
+
+
+def halfway(positive: torch.Tensor, negative: torch.Tensor, scale: float) -> torch.Tensor:
+    """A way of guiding that a package may bring."""
+    return (positive + negative) / 2
+
+
+def test_guiders_of_unlike_kinds_share_nothing() -> None:
+    run = Run(Store(2**22, None))
+    run.more["guider", "halfway"] = Extension("guider", "halfway", f"{__name__}:halfway", "Half of it.")
+    plain = run().latent.samples
+    half = run(replace(CFG, kind="halfway")).latent.samples
+    assert run.calls == 6
+    assert not torch.equal(plain, half)
 
 
 def test_options_of_a_solver_act_where_it_has_them() -> None:
