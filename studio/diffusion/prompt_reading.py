@@ -12,7 +12,7 @@ Reading = Literal["comfyui", "a1111", "plain"]
 EMPHASIS = 1.1
 BREAK = "BREAK"
 _ESCAPED = {"\\(": "\ufdd0", "\\)": "\ufdd1"}
-_SIGNS = re.compile(rf"\\[()\[\]\\]|:\s*([+-]?[.\d]+)\s*\)|[()\[\]]|\b{BREAK}\b")
+_SIGNS = re.compile(rf"\\[()\[\]\\]?|:\s*([+-]?[.\d]+)\s*\)|[()\[\]]|\b{BREAK}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ def a1111(text: str) -> list[Segment]:
     r"""Read as A1111 does: weights multiply, ``[x]`` divides by 1.1, ``BREAK`` begins a chunk.
 
     ``(x)`` multiplies by 1.1 and ``(x:w)`` by w whatever they enclose; a bracket that nothing closes acts to
-    the end; ``\(``, ``\)``, ``\[``, ``\]`` and ``\\`` are plain characters; ``<lora:…>`` and ``<lyco:…>``
-    name files and say nothing.
+    the end; ``\(``, ``\)``, ``\[``, ``\]`` and ``\\`` are plain characters, any other backslash is nothing;
+    ``<lora:…>`` and ``<lyco:…>`` name files and say nothing.
     """
     text = re.sub(r"<(?:lora|lyco|hypernet):[^<>]*>", "", text)
     words: list[str] = []
@@ -128,9 +128,8 @@ def a1111(text: str) -> list[Segment]:
     opened: dict[str, list[int]] = {"(": [], "[": []}
 
     def plain(more: str) -> None:
-        if more:
-            words.append(more)
-            weights.append(1.0)
+        words.append(more)
+        weights.append(1.0)
 
     def close(kind: str, factor: float) -> None:
         since = opened[kind].pop()
@@ -138,7 +137,8 @@ def a1111(text: str) -> list[Segment]:
 
     place = 0
     for match in _SIGNS.finditer(text):
-        plain(text[place : match.start()])
+        if match.start() > place:
+            plain(text[place : match.start()])
         place = match.end()
         sign = match[0]
         if sign in opened:
@@ -147,12 +147,13 @@ def a1111(text: str) -> list[Segment]:
             close("[", 1 / EMPHASIS)
         elif sign.endswith(")") and sign[0] != "\\" and opened["("]:
             factor = _number(match[1])
-            if factor is None:
+            if factor is None and sign != ")":
                 plain(sign[:-1])
             close("(", EMPHASIS if factor is None else factor)
         else:
             plain(sign[1:] if sign[0] == "\\" else sign)
-    plain(text[place:])
+    if place < len(text):
+        plain(text[place:])
     for kind, factor in (("(", EMPHASIS), ("[", 1 / EMPHASIS)):
         while opened[kind]:
             close(kind, factor)
@@ -167,7 +168,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _merged(words: list[str], weights: list[float]) -> list[Segment]:
-    """Neighbours of equal weight are one text: what is a word may reach across a bracket."""
+    """Neighbours of equal weight are one text: a word may reach across a bracket, or what was a backslash."""
     merged: list[Segment] = []
     for text, weight in zip(words, weights, strict=True):
         last = merged[-1] if merged else None
@@ -175,6 +176,6 @@ def _merged(words: list[str], weights: list[float]) -> list[Segment]:
             merged.append(Segment("", breaks=True))
         elif last is not None and last.weight == weight and not last.breaks:
             merged[-1] = Segment(last.text + text, weight)
-        elif text:
+        else:
             merged.append(Segment(text, weight))
-    return merged
+    return [segment for segment in merged if segment.text or segment.breaks]

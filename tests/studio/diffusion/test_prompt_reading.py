@@ -63,7 +63,7 @@ def test_comfyui_reads(prompt: str, wanted: list[tuple[str, float]]) -> None:
         ("a) b]", [("a) b]", 1)]),
         ("a:1.2) b", [("a:1.2) b", 1)]),
         ("(a:1.2.3)", [("a:1.2.3", 1.1)]),
-        (r"\(a\) \[b\] \\ \c", [(r"(a) [b] \ \c", 1)]),
+        (r"\(a\) \[b\] \\ \c", [(r"(a) [b] \ c", 1)]),
         ("a <lora:some:0.8> b", [("a  b", 1)]),
         ("(a: +.5 ) b", [("a", 0.5), (" b", 1)]),
         ("a (b:1.0) c", [("a b c", 1)]),
