@@ -59,8 +59,8 @@ def encode_text(
             names, <lora:…> is left out. plain: all words are plain.
         clip_skip: Which layer of CLIP is taken, counted from the end: 1 is the last, 2 the one before
             (ComfyUI's -2); 0 leaves it to the model.
-        steps: Steps of the sampler, for [a:b:5] and [a|b] in a1111's reading, which count them as if they were
-            spread evenly, as the schedule “simple” does.
+        steps: Steps of the sampler, for [a:b:5] and [a|b] in a1111's reading, which count them as if spread
+            evenly: the schedule “simple” does so.
     """
     from studio.diffusion.prompt import encode
 
