@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from studio import paths
 from studio.errors import NodeError
+from studio.models.download import T5_VOCABULARY, t5_folder
 from studio.models.gguf_header import is_gguf, read_gguf
 
 PAD, END, UNKNOWN = 0, 1, 2
 WINDOW = 4096
 """T5 has no positions to run out of; longer texts are no prompts."""
-HUB = ("google/t5-v1_1-xxl", "spiece.model")
-"""Where the vocabulary can be had: repository and file."""
 _NAMES = ("tokenizer.json", "spiece.model", "t5xxl.spiece.model", "t5_spiece.model")
 _FOLDERS = (
     ".",
@@ -99,22 +97,17 @@ def find(place: Path, others: Sequence[Path] = ()) -> Path:
     raise NodeError(
         f"The vocabulary of T5 is missing: no spiece.model and no tokenizer.json lies beside {place.name}.",
         "Copy spiece.model (0.8 MB) beside it, or into the folder "
-        f"{own_folder()}. In the diffusers folder of SD3 it is in tokenizer_3, in that of Flux in "
-        f"tokenizer_2; on the hub it is {HUB[1]} of {HUB[0]}.",
+        f"{t5_folder()}. In the diffusers folder of SD3 it is in tokenizer_3, in that of Flux in "
+        f"tokenizer_2; on the hub it is {T5_VOCABULARY[1]} of {T5_VOCABULARY[0]}.",
         socket="path",
     )
-
-
-def own_folder() -> Path:
-    """Where the vocabulary is kept for every T5 that comes without one."""
-    return paths.data_dir() / "models" / "t5"
 
 
 def _candidates(place: Path, others: Sequence[Path]) -> Iterator[Path]:
     if place.is_file() and is_gguf(place) and "tokenizer.ggml.tokens" in read_gguf(place).values:
         yield place
     near = place if place.is_dir() else place.parent
-    for folder in [*(near / name for name in _FOLDERS), *others, own_folder()]:
+    for folder in [*(near / name for name in _FOLDERS), *others, t5_folder()]:
         for name in _NAMES:
             yield folder / name
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from studio.diffusion import tokenizer_t5
 from studio.diffusion.tokenizer_t5 import find, t5
 from studio.errors import NodeError
+from studio.models.download import t5_folder
 
 TEXTS = (
     "a fox in a meadow, glossy",
@@ -107,7 +107,7 @@ def test_the_vocabulary_is_found_where_it_usually_lies(pieces: Path, tmp_path: P
     assert "tokenizer_3" in told.value.remedy
     assert str(own_home) in told.value.remedy
     places = [
-        tokenizer_t5.own_folder() / "spiece.model",
+        t5_folder() / "spiece.model",
         tmp_path / "elsewhere" / "spiece.model",
         file.parent / "t5_tokenizer" / "spiece.model",
         file.parent / "spiece.model",
