@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.cache import codec
 from studio.diffusion.device import Place, choose
+from studio.diffusion.dresser import Dresser, kind, void
 from studio.diffusion.predict import recipe_bytes
 from studio.diffusion.residency import Held, Shelf, State
 from studio.errors import NodeError
@@ -19,8 +19,6 @@ from studio.models.identity import combined
 if TYPE_CHECKING:
     from studio.context import Context
     from studio.diffusion.api import Family
-    from studio.diffusion.dressing import Piece, Wardrobe
-    from studio.diffusion.lora.changes import Change
     from studio.types import Patch, Recipe
 
 _SHARE = 0.6
@@ -36,10 +34,22 @@ class WeightsStore:
     Attributes:
         place: Device and number format.
         shelf: What is held, and where.
+
+    Args:
+        device: A name that `studio.diffusion.device.choose` takes.
+        budget_bytes: What weights and calls may take on the device; None for a share of what it has.
+        ram_bytes: What weights beside the device may take; None for a share of the machine's memory.
+        is_tight: Networks run in modes for little memory where the budget asks for it; None does so
+            everywhere but on a processor, whose memory is large and mapped.
     """
 
     def __init__(
-        self, device: str = "auto", *, budget_bytes: int | None = None, ram_bytes: int | None = None
+        self,
+        device: str = "auto",
+        *,
+        budget_bytes: int | None = None,
+        ram_bytes: int | None = None,
+        is_tight: bool | None = None,
     ) -> None:
         # Read when the libraries are first imported, which is later than this.
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -48,9 +58,8 @@ class WeightsStore:
         ram = int(_machine_bytes() * _SHARE) if ram_bytes is None else ram_bytes
         budget = _device_bytes(self.place, ram) if budget_bytes is None else budget_bytes
         self.shelf = Shelf(self.place.device, budget, ram)
-        self._changes: dict[str, Mapping[str, Change]] = {}
-        self._undo: dict[int, list[tuple[Patch, Any]]] = {}
-        self._wardrobe: Wardrobe | None = None
+        self._is_tight = self.place.device != "cpu" if is_tight is None else is_tight
+        self._dresser = Dresser(ram // _CHANGES_SHARE)
 
     def numerics(self) -> str:
         """What enters the keys of nodes that use weights."""
@@ -85,13 +94,12 @@ class WeightsStore:
                 lent.lent += 1
                 lent.state = state
                 lent.network.check = ctx.check
-            self.shelf.fetch(item)
+            self._fit(item, None)
             self.dress(network, tuple(patch for patch in state if patch.span == (0.0, 1.0)), ctx)
             yield network
         finally:
             if item.lent == 1:
-                self._undo_runs(network, 0)
-                self._undo.pop(id(network), None)
+                self._dresser.undo_runs(network)
             for lent in item.all():
                 lent.lent -= 1
                 if not lent.lent:
@@ -110,74 +118,46 @@ class WeightsStore:
             Cancelled: Between weights; each is in the old state or in the new.
         """
         known = [(patch, ctx.extension("patch", patch.name)) for patch in patches]
-        self._wear(network, [(patch, found) for patch, found in known if _kind(found) == "weights"], ctx)
-        self._run_with(network, [(patch, found) for patch, found in known if _kind(found) == "run"])
+        item = self.shelf.of(network)
+        whose = item.name if item is not None else str(id(network))
+        worn = [(patch, found) for patch, found in known if kind(found) == "weights"]
+        self._dresser.wear(network, whose, worn, ctx.check)
+        self._dresser.run_with(network, [(patch, found) for patch, found in known if kind(found) == "run"])
+
+    def fit(self, network: Any, shape: tuple[int, ...]) -> None:
+        """Choose how a lent network runs, now that it is known what it will be given.
+
+        Args:
+            network: As lent.
+            shape: Of the latent, rows for all conditionings together, ``[rows, C, H, W]``.
+        """
+        item = self.shelf.of(network)
+        if item is not None:
+            self._fit(item, shape)
+
+    def changes(self, network: Any) -> str:
+        """Names what, in the way a network runs now, moves the bits of what it gives; empty if nothing."""
+        item = self.shelf.of(network)
+        modes = [part.mode.changes for part in item.all() if part.mode is not None] if item else []
+        return "+".join(sorted({change for change in modes if change}))
+
+    def step_down(self, network: Any) -> bool:
+        """Make room for a lent network after memory was used up; False if nothing is left to give up."""
+        item = self.shelf.of(network)
+        if item is None:
+            return False
+        from studio.diffusion.fitting import Fitting
+
+        found = Fitting(self.shelf, self.place).step_down(item)
+        void(network)
+        self._release()
+        return found
 
     def clear(self) -> None:
         """Let go of all weights."""
         self.shelf.drop_all()
-        self._changes.clear()
-        self._undo.clear()
+        self._dresser.forget()
         self._release()
-
-    def _wear(self, network: Any, patches: list[tuple[Patch, Any]], ctx: Context) -> None:
-        modules: Mapping[str, Any] = getattr(network, "modules", {})
-        if not modules or (not patches and self._wardrobe is None):
-            return  # torch need not be asked for what nobody ever patched
-        from studio.diffusion.dressing import Piece, Wardrobe
-
-        self._wardrobe = self._wardrobe or Wardrobe()
-        wanted: dict[str, dict[str, list[Piece]]] = {name: {} for name in modules}
-        for patch, target in patches:
-            strength = patch.params.get("strength", 1.0)
-            name, changes = self._changes_of(network, patch, target, ctx)
-            for weight, change in changes.items():
-                module, _, rest = weight.partition(".")
-                piece = Piece(f"{name} {weight}", change, float(strength))  # pyright: ignore[reportArgumentType]
-                wanted[module].setdefault(rest, []).append(piece)
-        try:
-            changed = sum(
-                self._wardrobe.wear(module, network.source[name], wanted[name], ctx.check)
-                for name, module in modules.items()
-            )
-        except BaseException:
-            _void(network)
-            raise
-        if changed:
-            _void(network)
-
-    def _changes_of(
-        self, network: Any, patch: Patch, target: Any, ctx: Context
-    ) -> tuple[str, Mapping[str, Change]]:
-        """What a patch changes, at any strength; kept, since it is small and strengths are played with."""
-        params = {name: value for name, value in patch.params.items() if name != "strength"}
-        item = self.shelf.of(network)
-        whose = item.name if item is not None else id(network)
-        bare = replace(patch, params=params, span=(0.0, 1.0))
-        name = codec.digest([bare.key_part, whose])
-        found = self._changes.pop(name, None)
-        if found is None:
-            found = target.changes(patch, network.modules, ctx.check)
-            room = self.shelf.ram_bytes // _CHANGES_SHARE - _sum(found)
-            while self._changes and sum(_sum(kept) for kept in self._changes.values()) > room:
-                del self._changes[next(iter(self._changes))]
-        self._changes[name] = found
-        return name, found
-
-    def _run_with(self, network: Any, patches: list[tuple[Patch, Any]]) -> None:
-        """Apply run-patches in order; those at the front that are applied already stay."""
-        applied = self._undo.setdefault(id(network), [])
-        shared = 0
-        while shared < min(len(applied), len(patches)) and applied[shared][0] == patches[shared][0]:
-            shared += 1
-        self._undo_runs(network, shared)
-        for patch, target in patches[shared:]:
-            applied.append((patch, target.apply(network, patch)))
-
-    def _undo_runs(self, network: Any, keep: int) -> None:
-        applied = self._undo.get(id(network), [])
-        while len(applied) > keep:
-            applied.pop()[1]()
 
     def _borrow(self, ctx: Context, recipe: Recipe, state: State) -> Held:
         bare = _bare(recipe)
@@ -193,15 +173,21 @@ class WeightsStore:
         self._prepare()
         family: Family = ctx.extension("family", recipe.family)
         _check_unchanged(family, recipe)
-        self.shelf.make_room(recipe_bytes(recipe, self.place.dtype))
+        fits = self.shelf.make_room(recipe_bytes(recipe, self.place.dtype))
         self._release()
-        loader = _Loader(self, ctx, state)
+        # What does not fit whole is loaded beside the device, and `Fitting` brings what it can.
+        loader = _Loader(self, ctx, state, self.place if fits else replace(self.place, device="cpu"))
         try:
             network = family.load(replace(recipe, patches=()), loader)
         finally:
             for member in loader.members:
                 member.pins -= 1
-        item = Held(name, network, network.nbytes, tuple(loader.members), state)
+        here = network.nbytes if loader.place.device == self.place.device else 0
+        item = Held(name, network, network.nbytes, tuple(loader.members), state, here_bytes=here)
+        if not here and hasattr(network, "device"):
+            import torch
+
+            network.device = torch.device(self.place.device)
         self.shelf.put(item)
         return item
 
@@ -209,8 +195,16 @@ class WeightsStore:
         """A network that another is being put together of: not to be taken away before that is done."""
         item = self._borrow(ctx, recipe, state)
         item.pins += 1
-        self.shelf.fetch(item)
         return item
+
+    def _fit(self, item: Held, shape: tuple[int, ...] | None) -> None:
+        if not self._is_tight:
+            for part in item.all():
+                self.shelf.fetch(part)
+            return
+        from studio.diffusion.fitting import Fitting
+
+        Fitting(self.shelf, self.place).fit(item, shape)
 
     def _prepare(self) -> None:
         """Choose what makes equal runs give equal bits."""
@@ -229,8 +223,8 @@ class WeightsStore:
 class _Loader:
     """What families build with; see `studio.diffusion.api.Loader`."""
 
-    def __init__(self, store: WeightsStore, ctx: Context, state: State) -> None:
-        self.place = store.place
+    def __init__(self, store: WeightsStore, ctx: Context, state: State, place: Place) -> None:
+        self.place = place
         self.members: list[Held] = []
         self._store, self._ctx, self._state = store, ctx, state
 
@@ -256,22 +250,7 @@ def _bare(recipe: Recipe) -> Recipe:
 
 
 def _acts_here(ctx: Context, patch: Patch) -> bool:
-    return _kind(ctx.extension("patch", patch.name)) in ("weights", "run")
-
-
-def _void(network: Any) -> None:
-    """Let a network forget what it computed from weights that have changed."""
-    forget = getattr(network, "void", None)
-    if forget is not None:
-        forget()
-
-
-def _kind(target: object) -> str:
-    return str(getattr(target, "kind", ""))
-
-
-def _sum(changes: Mapping[str, Change]) -> int:
-    return sum(change.nbytes for change in changes.values())
+    return kind(ctx.extension("patch", patch.name)) in ("weights", "run")
 
 
 def _never() -> None:

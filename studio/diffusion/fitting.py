@@ -1,0 +1,175 @@
+"""Choosing how a network runs, so that it fits: by prediction before, by what happens meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+from torch import nn
+
+from studio.diffusion import streaming, tracing
+from studio.diffusion.modes import Mode, is_out_of_memory, ladder, put_on
+
+if TYPE_CHECKING:
+    from studio.diffusion.device import Place
+    from studio.diffusion.residency import Held, Shelf
+
+T = TypeVar("T")
+Shape = tuple[int, ...]
+_USUAL_PX = 512
+_TILE_PX = 512
+_ROWS = 2
+_OVERHEAD_BYTES = 64 * 2**20
+_log = logging.getLogger(__name__)
+
+
+class Fitting:
+    """Puts lent networks into the fastest mode that is predicted to fit. Belongs to the compute thread."""
+
+    def __init__(self, shelf: Shelf, place: Place) -> None:
+        self._shelf, self._place = shelf, place
+
+    def fit(self, item: Held, shape: Shape | None = None) -> None:
+        """Choose the mode of a lent network, and bring there what of it belongs on the device.
+
+        Args:
+            item: Lent.
+            shape: Of the latent it will be given, ``[rows, C, H, W]``; None for what its kind usually is.
+        """
+        for part in item.all():
+            modules: Mapping[str, nn.Module] = getattr(part.network, "modules", {})
+            if not part.nbytes:
+                continue
+            if not modules:
+                self._shelf.fetch(part)
+                continue
+            shape = shape or _usual(part.network)
+            room = self._shelf.room_for(part)
+            rungs = ladder(modules)
+            fits = (n for n in range(part.rung, len(rungs)) if self._need(part, rungs[n], shape) <= room)
+            rung = next(fits, len(rungs) - 1)
+            part.working_bytes = self.working_bytes(part, rungs[rung], shape)
+            self._put_on(part, rungs[rung], modules, room - part.working_bytes)
+            self._shelf.make_room(self._shelf.call_bytes, keep=part)
+
+    def step_down(self, item: Held) -> bool:
+        """Make room after memory was used up: what is not lent goes first, then modes get slower.
+
+        Returns:
+            False if there is nothing left to give up.
+        """
+        if self._shelf.clear_device():
+            return True
+        for part in item.all():
+            modules: Mapping[str, nn.Module] = getattr(part.network, "modules", {})
+            rungs = ladder(modules) if part.nbytes and modules else ()
+            now = rungs.index(part.mode) if part.mode in rungs else 0
+            if now + 1 < len(rungs):
+                part.rung = now + 1
+                mode = rungs[part.rung]
+                _log.info("memory did not suffice: %s goes on with %s", ", ".join(modules), mode.sentence)
+                # What is left is not known, or it would have been foreseen: as little as can be.
+                self._put_on(part, mode, modules, 0)
+                return True
+        return False
+
+    def working_bytes(self, part: Held, mode: Mode, shape: Shape) -> int:
+        """What a call is predicted to take beside weights."""
+        modules: Mapping[str, nn.Module] = part.network.modules
+        tile = _TILE_PX // int(getattr(part.network, "downscale", 8))
+        if mode.tiled:
+            shape = (1, *shape[1:-2], min(shape[-2], tile), min(shape[-1], tile))
+        elif mode.sliced and any(hasattr(module, "enable_tiling") for module in modules.values()):
+            shape = (1, *shape[1:])
+        # Elsewhere attention is one operation that never holds its matrix.
+        whole = self._place.device == "mps"
+        slices = (8 if mode.sliced else 1) if whole else 0
+        found = max(tracing.working_bytes(module, shape, slices=slices) for module in modules.values())
+        return found + _OVERHEAD_BYTES if found else 0
+
+    def predicted_bytes(self, part: Held, mode: Mode, shape: Shape) -> int:
+        """What a network is predicted to take on the device, weights and a call together."""
+        return self._need(part, mode, shape)
+
+    def _need(self, part: Held, mode: Mode, shape: Shape) -> int:
+        weights = part.nbytes
+        if mode.streamed:
+            dtype = self._dtype()
+            weights = sum(streaming.least_bytes(module, dtype) for module in part.network.modules.values())
+        return weights + self.working_bytes(part, mode, shape)
+
+    def _put_on(self, part: Held, mode: Mode, modules: Mapping[str, nn.Module], room: int) -> None:
+        if mode == part.mode and (not mode.streamed or part.here_bytes <= room):
+            return
+        part.take_off()
+        if mode.eight_bits:
+            for module in modules.values():
+                streaming.eight_bits(module)
+            part.nbytes = sum(_nbytes(module) for module in modules.values())
+        if not mode.streamed:
+            self._shelf.fetch(part)
+        else:
+            self._stream(part, modules, room)
+        part.undo += [put_on(mode, module) for module in modules.values()]
+        part.mode = mode
+
+    def _stream(self, part: Held, modules: Mapping[str, nn.Module], room: int) -> None:
+        for module in modules.values():
+            # What stays is chosen anew: from RAM, where all of it can lie.
+            module.to("cpu")
+        part.here_bytes = 0
+        largest = sum(streaming.least_bytes(module, self._dtype()) for module in modules.values())
+        self._shelf.make_room(min(part.nbytes, max(room, largest)), keep=part)
+        for module in modules.values():
+            stream = streaming.Stream(
+                module,
+                self._place.device,
+                max(0, room) // len(modules),
+                self._dtype(),
+                copies=self._place.device == "cpu",
+            )
+            part.here_bytes += stream.resident_bytes + stream.passing_bytes
+            part.undo.append(stream.release)
+        # Blocks that pass through are at home, too: never is all of it here.
+        part.here_bytes = min(part.here_bytes, part.nbytes - 1)
+
+    def _dtype(self) -> torch.dtype:
+        return getattr(torch, self._place.dtype)
+
+
+def stepping_down(step_down: Callable[[], bool], work: Callable[[], T]) -> T:
+    """Carry something out, again and again with less memory while memory does not suffice.
+
+    Args:
+        step_down: Gives up something; False if nothing is left to give up.
+        work: Goes on from the last step that was kept, each time it is called.
+
+    Raises:
+        Exception: What `work` raises; that memory is used up only when nothing is left to give up.
+    """
+    while True:
+        failed = None
+        try:
+            return work()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # Its frames hold the tensors that must go first.
+            failed = error.with_traceback(None)
+        if not step_down():
+            raise failed
+
+
+def _usual(network: Any) -> Shape:
+    """A latent of the size that suits a network, for a prompt and its negative."""
+    defaults: Mapping[str, Any] = getattr(network, "defaults", {})
+    size_px = defaults.get("size_px", _USUAL_PX)
+    side = int(size_px if isinstance(size_px, int) else _USUAL_PX) // int(getattr(network, "downscale", 8))
+    is_vae = not hasattr(network, "sampling")
+    return (1 if is_vae else _ROWS, int(getattr(network, "channels", 4)), side, side)
+
+
+def _nbytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in cast("Any", module).state_dict().values())
