@@ -73,6 +73,12 @@ def _upscale_model(path: Path) -> object:
     return saved(path, srvgg(scale=2))
 
 
+def _annotator(kind: str, path: Path) -> Path:
+    from tests.studio.diffusion.annotators import saved
+
+    return saved(kind, path.parent)
+
+
 def _control_net(path: Path) -> object:
     from diffusers.models.adapter import T2IAdapter
 
@@ -155,6 +161,9 @@ def _lora(path: Path) -> object:
 
 MODELS: dict[str, Callable[[Path], object]] = {
     "core/load_upscale_model": _upscale_model,
+    "core/depth_map": lambda path: _annotator("dpt", path),
+    "core/detect_pose": lambda path: _annotator("vitpose", path),
+    "core/segment_image": lambda path: _annotator("segformer", path),
     "core/load_controlnet": _control_net,
     "core/load_clip_vision": _eye,
     "core/load_ip_adapter": _ip_adapter,
@@ -168,8 +177,8 @@ MODELS: dict[str, Callable[[Path], object]] = {
 @functools.cache
 def _model_file(name: str) -> Path:
     path = Path(tempfile.mkdtemp(prefix="latent-studio-model-")) / "model.safetensors"
-    MODELS[name](path)
-    return path
+    made = MODELS[name](path)
+    return made if isinstance(made, Path) and made.is_dir() else path
 
 
 @functools.cache
