@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from studio.api import Extension
+from typing import Annotated
+
+from studio.api import Extension, Range, Solver, SolverChoice, node
 
 _HERE = "studio.diffusion.solvers"
 
@@ -59,3 +61,34 @@ res_multistep_ancestral_cfg_pp = _solver(
     "res_multistep_ancestral_cfg_pp", "CFG++ along res_multistep_ancestral."
 )
 gradient_estimation_cfg_pp = _solver("gradient_estimation_cfg_pp", "CFG++ along gradient_estimation.")
+
+
+@node(
+    "pick_solver",
+    category="Sampling",
+    instant=True,
+    synonyms=(
+        "KSamplerSelect",
+        "SamplerEulerAncestral",
+        "SamplerDPMPP_2M_SDE",
+        "eta",
+        "s_noise",
+        "sampler name",
+    ),
+)
+def pick_solver(
+    *,
+    solver: Solver = "euler",
+    eta: Annotated[float, Range(0, 2, step=0.01)] = 1.0,
+    s_noise: Annotated[float, Range(0, 2, step=0.01)] = 1.0,
+    order: Annotated[int, Range(0, 4)] = 0,
+) -> SolverChoice:
+    """Choose how steps are taken.
+
+    Args:
+        solver: Name of the solver.
+        eta: How much noise a solver that draws any puts back at each step; 0 makes it one without noise.
+        s_noise: Strength of that noise; a little above 1 brings out detail.
+        order: How many steps a multistep solver looks back on; 0 = as many as is usual for it.
+    """
+    return SolverChoice(solver, {"eta": eta, "s_noise": s_noise, "order": order})

@@ -134,7 +134,11 @@ class Solver:
         the solver's own, is its own.
         """
         defaults = self.options
-        kept = {name: value for name, value in options.items() if value != defaults.get(name, value)}
+        kept = {
+            name: type(defaults[name])(value)
+            for name, value in options.items()
+            if value != defaults.get(name, value)
+        }
         if not 0 < kept.get("order", 0) < defaults.get("order", 0):
             kept.pop("order", None)
         return replace(self, chosen=tuple(sorted(kept.items())))

@@ -133,6 +133,30 @@ def flow(shift: float, count: int = 1000) -> tuple[float, ...]:
     return tuple(_shifted((index + 1) / count, shift) for index in range(count))
 
 
+def shifted(sampling: Sampling, shift: float) -> Sampling:
+    """The same flow with its time shifted otherwise."""
+    return Sampling(flow(shift, len(sampling.table)), sampling.prediction, shift)
+
+
+def shift_for(
+    tokens: int, base: float = 0.5, full: float = 1.15, *, base_tokens: int = 256, full_tokens: int = 4096
+) -> float:
+    """Shift of a flow's time for a picture of so many tokens: e^μ, μ rising evenly with the tokens.
+
+    Larger pictures keep more of themselves under the same noise, so that more of the way is needed for what
+    decides them: Esser et al., "Scaling Rectified Flow Transformers" (2024), section 5.3.2, in the form that
+    Flux.1 was published with.
+
+    Args:
+        tokens: Of the picture: patches of its latent.
+        base: μ at `base_tokens`.
+        full: μ at `full_tokens`.
+        base_tokens: 256 pixels square, at 16 pixels a token.
+        full_tokens: 1024 pixels square.
+    """
+    return math.exp(base + (full - base) * (tokens - base_tokens) / (full_tokens - base_tokens))
+
+
 def _of_betas(betas: NDArray[np.float64], zero_snr: bool) -> tuple[float, ...]:
     products = np.cumprod(1.0 - betas)
     if zero_snr:
