@@ -127,12 +127,20 @@ def _fill_view(menu: QMenu, around: list[QAction], graph: GraphActions | None) -
 
 
 def _templates(parent: QMenu, template: Callable[[Path], object]) -> QMenu:
+    """Templates by folder: those at the top first, a menu for each folder below."""
     menu = QMenu("New from template", parent)
-    for path in sorted((assets_dir() / "templates").glob("*.json")):
-        name = path.stem.replace("_", " ").capitalize()
-        menu.addAction(name, lambda chosen=path: template(chosen))
+    top = assets_dir() / "templates"
+    for folder in (top, *sorted(path for path in top.iterdir() if path.is_dir())):
+        inside = menu if folder == top else menu.addMenu(_titled(folder.name))
+        for path in sorted(folder.glob("*.json")):
+            inside.addAction(_titled(path.stem), lambda chosen=path: template(chosen))
     menu.setEnabled(not menu.isEmpty())
     return menu
+
+
+def _titled(name: str) -> str:
+    plain = name.replace("_", " ")
+    return plain[:1].upper() + plain[1:]
 
 
 def build_tool_bar(window: QMainWindow, actions: Actions) -> QSpinBox:
