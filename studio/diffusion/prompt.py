@@ -14,6 +14,7 @@ from studio.diffusion.embeddings import Embeddings
 from studio.diffusion.prompt_chunks import Chunk, chunks, embeddings_named, empty
 from studio.diffusion.prompt_reading import Reading
 from studio.diffusion.prompt_schedule import schedule
+from studio.errors import NodeError
 from studio.types import Conditioning, TextEncoder
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ Encoded = tuple[torch.Tensor, torch.Tensor | None]
 Texts = str | Mapping[str, str]
 """What networks are told: one text for all, or one by name of the network (``l``, ``g``, ``h``, ``t5``)."""
 DEFAULT_STEPS = 20
+AT_ONCE = 16
+"""Chunks that are encoded in one call: a prompt of any length takes no more memory than these."""
 
 
 def encode(
@@ -166,13 +169,24 @@ def weighted(
 
     Returns:
         ``[1, tokens, width]``, and the first chunk's pooled ``[1, width]`` where the network has one.
+
+    Raises:
+        NodeError: A weight is infinite or no number.
     """
     rows = [[token for token, _ in chunk] for chunk in read]
     weights = torch.tensor([[weight for _, weight in chunk] for chunk in read])
+    if not bool(torch.isfinite(weights).all()):
+        raise NodeError(
+            "A weight in the prompt is infinite, or no number.", "Write it as in (word:1.2).", socket="text"
+        )
     plain = bool((weights == 1).all())
     if not plain and reading == "comfyui":
         rows.append(empty(network.tokenizer, len(rows[0])))
-    hidden, pooled = network.encode(rows, skip=skip, embeddings=embeddings or {})
+    parts = [
+        network.encode(rows[start : start + AT_ONCE], skip=skip, embeddings=embeddings or {})
+        for start in range(0, len(rows), AT_ONCE)
+    ]
+    hidden, pooled = torch.cat([part[0] for part in parts]), parts[0][1]
     if not plain and reading == "comfyui":
         hidden, nothing = hidden[:-1], hidden[-1:]
         # Plain tokens stay as they are, to the last bit.

@@ -101,6 +101,23 @@ def test_chunks_stand_in_a_row_and_the_first_gives_the_pooled() -> None:
     assert pooled.tolist() == [[49406, 2653]]
 
 
+def test_a_very_long_prompt_is_encoded_in_parts() -> None:
+    network = Network()
+    made = chunks("word (heavy:1.5) " * 1000, network.tokenizer)
+    hidden, pooled = weighted(network, made, "comfyui", None)
+    assert network.calls == [16, 12]
+    assert hidden.shape == (1, 27 * 77, 2)
+    assert hidden[0, 26 * 77, 0] == 49406
+    assert pooled is not None
+    assert pooled.shape == (1, 2)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "1e999"])
+def test_a_weight_that_is_no_number_is_told_in_a_sentence(weight: str) -> None:
+    with pytest.raises(NodeError, match="A weight in the prompt is infinite, or no number"):
+        read(f"a (fox:{weight})")
+
+
 def test_a1111_scales_tokens_and_brings_each_chunk_back_to_its_mean() -> None:
     plain = read("a fox BREAK there", "a1111")[1]
     _, hidden, rows = read("a (fox:2) BREAK there", "a1111")
