@@ -22,6 +22,7 @@ USUAL_LIBRARIES = (
     "transformers.models.clip",
     "diffusers.models.unets.unet_2d_condition",
     "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.loaders.single_file_utils",
 )
 """What families import when they build networks: seconds of work that can be done ahead of need."""
 _LOOK_BYTES = 64 * 2**20
@@ -143,7 +144,7 @@ def give(
         tensor = tensors[key]
         # Convolutions run faster with channels last: a tenth in float32, several times in bfloat16.
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-        weights[key] = tensor.to(place.device, dtype).contiguous(memory_format=layout)
+        weights[key] = tensor.to(place.device, dtype, memory_format=layout).contiguous(memory_format=layout)
         since += tensor.nbytes
         if since >= _LOOK_BYTES:
             check()

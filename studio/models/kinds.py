@@ -86,6 +86,9 @@ def below(shapes: Shapes, prefix: str) -> dict[str, tuple[int, ...]]:
 
 
 def count(names: Iterable[str], prefix: str) -> int:
-    """How many numbered parts ``prefix0…``, ``prefix1…`` there are: one more than the highest number."""
-    numbers = (name[len(prefix) :].partition(".")[0] for name in names if name.startswith(prefix))
-    return 1 + max((int(number) for number in numbers if number.isdecimal() and len(number) < 5), default=-1)
+    """How many numbered parts there are: ``prefix0…``, ``prefix1…`` and on, to the first missing one."""
+    numbers = {name[len(prefix) :].partition(".")[0] for name in names if name.startswith(prefix)}
+    found = 0
+    while str(found) in numbers:
+        found += 1
+    return found
