@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nodes.guidance import perturbed_attention
 from studio.diffusion.noise import initial
 from tests.parity import tiny_transformers as tiny
 from tests.parity.both import SEED, Ours, picture, theirs
@@ -50,6 +51,28 @@ def test_without_t5_its_words_are_silent(tmp_path: Path, compare: Compare) -> No
         "SD 3.5 medium",
         "text to image, without T5",
         "StableDiffusion3Pipeline",
+        latents=(mine.samples, latents),
+    )
+
+
+def test_perturbed_attention_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+    from diffusers import StableDiffusion3PAGPipeline
+
+    # diffusers' perturbed attention passes over the norms of queries and keys, so the network has none.
+    pipe = tiny.stable_diffusion_3(large=True, qk_norm=None)
+    pipe.save_pretrained(tmp_path)
+    parts = {name: part for name, part in pipe.components.items() if "image_encoder" not in name}
+    parts.pop("feature_extractor", None)
+    pipe = StableDiffusion3PAGPipeline(**parts, pag_applied_layers=["blocks.1"])
+    pipe.set_progress_bar_config(disable=True)
+    latents, _ = theirs(pipe, latents=initial(SHAPE, SEED), pag_scale=2.0)
+    ours = Ours(tmp_path)
+    guided = perturbed_attention(ours.parts.model, scale=2.0, layers="1")
+    mine = ours.sampled(model=guided, schedule="normal")
+    compare(
+        "SD 3 medium",
+        "perturbed-attention guidance",
+        "StableDiffusion3PAGPipeline",
         latents=(mine.samples, latents),
     )
 
