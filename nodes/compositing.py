@@ -156,3 +156,31 @@ def pad_for_outpainting(
     from studio.raster.crop import widened
 
     return Widened(*widened(image, (left, top, right, bottom), feather, fill))
+
+
+@node(
+    "fill_masked",
+    category="Image",
+    synonyms=("INPAINT_MaskedFill", "masked content", "infill", "neutral", "erase"),
+)
+def fill_masked(
+    image: Image,
+    mask: Mask,
+    *,
+    method: Literal["blur", "border", "grey", "black", "white"] = "blur",
+    radius: Annotated[float, Range(1, 256, step=1)] = 16.0,
+) -> Image:
+    """Put something plain where a mask marks a picture, before it is painted anew there.
+
+    Args:
+        image: Picture to fill.
+        mask: Where; fitted to the picture.
+        method: The colours around drawn in softly, lines continued from the border, or one colour.
+        radius: How soft, or how far around is looked, in pixels.
+    """
+    from studio.raster.batch import check_counts
+    from studio.raster.fill import filled
+    from studio.raster.mask import resized
+
+    check_counts(image, mask, "mask")
+    return filled(image, resized(mask, image.shape[2], image.shape[1]), method, radius)
