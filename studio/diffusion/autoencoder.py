@@ -33,9 +33,15 @@ def decode(ctx: Context, vae: Vae, latent: Latent) -> Image:
                 socket="vae",
             )
         parts = _pieces(latent.samples, network.downscale**2)
+        ctx.weights.fit(network, tuple(parts[0].shape))
         for index, part in enumerate(parts):
             ctx.progress(index, len(parts))
-            pixels = network.decode(part).div_(2).add_(0.5).clamp_(0, 1)
+            pixels = (
+                ctx.weights.stepping_down(network, lambda part=part: network.decode(part))
+                .div_(2)
+                .add_(0.5)
+                .clamp_(0, 1)
+            )
             pictures.append(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy()))
     if not all(np.isfinite(picture).all() for picture in pictures):
         raise NodeError("The VAE gave values that are no numbers.", "Use another VAE, or another device.")
@@ -62,9 +68,10 @@ def encode(ctx: Context, vae: Vae, image: Image) -> Latent:
         pixels = borrow(image)[:, top : top + height, left : left + width, :3]
         parts = _pieces(pixels.permute(0, 3, 1, 2), 1)
         latents: list[torch.Tensor] = []
+        ctx.weights.fit(network, (len(parts[0]), network.channels, height // side, width // side))
         for index, part in enumerate(parts):
             ctx.progress(index, len(parts))
-            latents.append(network.encode(part * 2 - 1))
+            latents.append(ctx.weights.stepping_down(network, lambda part=part: network.encode(part * 2 - 1)))
     return Latent(torch.cat(latents).clone(), side)
 
 

@@ -28,8 +28,9 @@ _log = logging.getLogger(__name__)
 class Fitting:
     """Puts lent networks into the fastest mode that is predicted to fit. Belongs to the compute thread."""
 
-    def __init__(self, shelf: Shelf, place: Place) -> None:
-        self._shelf, self._place = shelf, place
+    def __init__(self, shelf: Shelf, place: Place, *, moves: bool = True) -> None:
+        """Choose among all modes, or, where weights lie in the device's memory anyway, those that stay."""
+        self._shelf, self._place, self._moves = shelf, place, moves
 
     def fit(self, item: Held, shape: Shape | None = None) -> None:
         """Choose the mode of a lent network, and bring there what of it belongs on the device.
@@ -47,7 +48,7 @@ class Fitting:
                 continue
             shape = shape or _usual(part.network)
             room = self._shelf.room_for(part)
-            rungs = ladder(modules)
+            rungs = self._rungs(modules)
             fits = (n for n in range(part.rung, len(rungs)) if self._need(part, rungs[n], shape) <= room)
             rung = next(fits, len(rungs) - 1)
             part.working_bytes = self.working_bytes(part, rungs[rung], shape)
@@ -64,7 +65,7 @@ class Fitting:
             return True
         for part in item.all():
             modules: Mapping[str, nn.Module] = getattr(part.network, "modules", {})
-            rungs = ladder(modules) if part.nbytes and modules else ()
+            rungs = self._rungs(modules) if part.nbytes and modules else ()
             now = rungs.index(part.mode) if part.mode in rungs else 0
             if now + 1 < len(rungs):
                 part.rung = now + 1
@@ -92,6 +93,9 @@ class Fitting:
     def predicted_bytes(self, part: Held, mode: Mode, shape: Shape) -> int:
         """What a network is predicted to take on the device, weights and a call together."""
         return self._need(part, mode, shape)
+
+    def _rungs(self, modules: Mapping[str, nn.Module]) -> tuple[Mode, ...]:
+        return tuple(mode for mode in ladder(modules) if self._moves or not mode.streamed)
 
     def _need(self, part: Held, mode: Mode, shape: Shape) -> int:
         weights = part.nbytes

@@ -65,7 +65,10 @@ def sampled(ctx: Context, denoiser: Denoiser, plan: Plan) -> Sampled:
     if len(sigmas) < 2:
         return Sampled(canvas.latent, None if plan.wanted == "none" else canvas.latent)
     bare = replace(plan.guider.model.recipe, patches=())
-    origin = codec.digest([bare.key_part, *canvas.said(), ctx.weights.numerics()])
+    rows = len(canvas.latent.samples) * max(1, len(plan.guider.told))
+    ctx.weights.fit(denoiser, (rows, *canvas.latent.samples.shape[1:]))
+    said = [bare.key_part, *canvas.said(), ctx.weights.numerics(), ctx.weights.changes(denoiser)]
+    origin = codec.digest(said)
     watched = Watched(plan.guided)
     if canvas.mask is not None:
         masks = [patch.span for patch in patches if _is_mask(ctx, patch)]
@@ -108,13 +111,31 @@ class _Run:
         self._denoiser, self._watched = denoiser, watched
         total = len(trajectory.sigmas) - 1
         self._wanted = range(1 if wanted == "all" else total, total + 1) if wanted != "none" else range(0)
-        self._keys = trajectory.keys() if self._wanted else []
+        self._keys: list[str] = []
+        self._last: State | None = None
         self._predicted: dict[int, torch.Tensor] = {}
 
     def follow(self) -> torch.Tensor:
-        """X at the end, on the CPU."""
+        """X at the end, on the CPU; where memory does not suffice, it goes on in a slower mode."""
+        weights = self._ctx.weights
+        first = weights.changes(self._denoiser)
+
+        def work() -> torch.Tensor:
+            changes = weights.changes(self._denoiser)
+            if changes != first:
+                # Steps from here on are not what they would have been, and are kept under other keys.
+                done = self._last.step if self._last is not None else 0
+                begin = self._trajectory.sampling.progress(self._trajectory.sigmas[done])
+                self._watched.also.append(((begin, 1.0), f"stepped down to {changes}"))
+            self._watched.take()
+            return self._follow()
+
+        return weights.stepping_down(self._denoiser, work)
+
+    def _follow(self) -> torch.Tensor:
         ctx, trajectory, canvas = self._ctx, self._trajectory, self._canvas
         sigmas, total = trajectory.sigmas, len(trajectory.sigmas) - 1
+        self._keys = trajectory.keys() if self._wanted else []
         ctx.progress(0, total)
         states = trajectory.run(
             lambda: canvas.begin(sigmas),
@@ -122,10 +143,12 @@ class _Run:
             ctx.checkpoints,
             self._denoiser.device,
             may_resume=self._has_predicted,
+            state=self._last,
         )
         x, shown = canvas.latent.samples, 0.0
         for state in states:
             x, picture, estimate = state.x, None, self._watched.take()
+            self._last = state
             self._remember(state.step, estimate)
             if time.monotonic() - shown >= _PREVIEW_S:
                 picture = preview.picture(

@@ -48,10 +48,12 @@ class Watched:
 
     Attributes:
         estimate: The first since it was last taken away.
+        also: What acts beside what the guider tells.
     """
 
     def __init__(self, guider: Guider) -> None:
         self.estimate: torch.Tensor | None = None
+        self.also: list[Ranged] = []
         self._guider = guider
 
     @property
@@ -77,7 +79,7 @@ class Watched:
 
     def ranged(self) -> Iterable[Ranged]:
         """What acts."""
-        return self._guider.ranged()
+        return [*self._guider.ranged(), *self.also]
 
     def take(self) -> torch.Tensor | None:
         """The estimate of the step that has just been done; the next one begins."""
@@ -143,6 +145,7 @@ class Trajectory:
         device: torch.device,
         *,
         may_resume: Callable[[int], bool] = lambda step: True,
+        state: State | None = None,
     ) -> Iterator[State]:
         """Yield the state after every step, beginning with the last one that is stored.
 
@@ -152,9 +155,10 @@ class Trajectory:
             store: Where states are kept; None keeps none.
             device: Where to compute.
             may_resume: Whether the state after so many steps may be taken from the store.
+            state: Where to go on, instead of the last that is stored.
         """
         keys = self.keys()
-        state = self._stored(keys, store, device, may_resume) or State(0, begin().to(device))
+        state = state or self._stored(keys, store, device, may_resume) or State(0, begin().to(device))
         if state.step:
             self.guider.state = state.guider
             yield state

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from studio.diffusion.device import Place, choose
 from studio.diffusion.dresser import Dresser, kind, void
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.types import Patch, Recipe
 
 _SHARE = 0.6
+T = TypeVar("T")
 _CHANGES_SHARE = 16
 
 
@@ -148,10 +149,24 @@ class WeightsStore:
             return False
         from studio.diffusion.fitting import Fitting
 
-        found = Fitting(self.shelf, self.place).step_down(item)
+        found = Fitting(self.shelf, self.place, moves=self._is_tight).step_down(item)
         void(network)
         self._release()
         return found
+
+    def stepping_down(self, network: Any, work: Callable[[], T]) -> T:
+        """Carry something out with a lent network, in slower modes while memory does not suffice.
+
+        Args:
+            network: As lent.
+            work: Goes on from the last step that was kept, each time it is called.
+
+        Raises:
+            Exception: What `work` raises; that memory is used up only when nothing is left to give up.
+        """
+        from studio.diffusion.fitting import stepping_down
+
+        return stepping_down(lambda: self.step_down(network), work)
 
     def clear(self) -> None:
         """Let go of all weights."""
