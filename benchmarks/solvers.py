@@ -166,7 +166,8 @@ def levels(file: File, registry: Registry, kind: str, schedule: str, *, drop_las
         sigmas = Sigmas(given.flatten().tolist(), flow=kind == "flow", sampling=sampling)
     else:
         if ("schedule", schedule) not in registry.extensions:
-            raise EntryError(f"there is no schedule “{schedule}” to take one step more of")
+            lacking = "to take one step more of" if given is not None else "and the file does not hold it"
+            raise EntryError(f"there is no schedule “{schedule}” {lacking}")
         steps = file.steps or (given.numel() - 1 if given is not None else 0)
         if steps < 1:
             raise EntryError("the file says neither its sigmas nor how many steps it has")
