@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from studio.api import Context, Extension, File, Image, NodeError, Range, node
-from studio.types import UpscaleModel
+from studio.api import Context, Extension, File, Image, NodeError, Range, UpscaleModel, node
 
 _MAX_PX = 16384
 
