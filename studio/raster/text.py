@@ -50,11 +50,11 @@ def wrapped(text: str, width_px: int, size_px: int) -> list[str]:
         line, empty = indent, True
         for word in paragraph.split():
             longer = line + word if empty else f"{line} {word}"
-            if not empty and width_of(longer, size_px) > width_px:
+            if not empty and _too_wide(longer, width_px, size_px):
                 lines.append(line)
                 longer = indent + word
             line, empty = longer, False
-            while width_of(line, size_px) > width_px and len(line) > 1:
+            while len(line) > 1 and _too_wide(line, width_px, size_px):
                 fits = _fitting(line, width_px, size_px)
                 lines.append(line[:fits])
                 line = line[fits:]
@@ -62,9 +62,14 @@ def wrapped(text: str, width_px: int, size_px: int) -> list[str]:
     return lines if len(lines) <= _LINES else [*lines[:_LINES], "…"]
 
 
+def _too_wide(line: str, width_px: int, size_px: int) -> bool:
+    # A letter takes two pixels at least, and measuring takes as long as a text is.
+    return len(line) > max(1, width_px // 2) or width_of(line, size_px) > width_px
+
+
 def _fitting(word: str, width_px: int, size_px: int) -> int:
     """How many letters of a word go into a line; at least one."""
-    low, high = 1, len(word) - 1
+    low, high = 1, max(1, min(len(word) - 1, width_px // 2))
     while low < high:
         middle = (low + high + 1) // 2
         if width_of(word[:middle], size_px) <= width_px:
