@@ -69,7 +69,8 @@ def text_encoders(shapes: Shapes, family: str = "", variant: str = "") -> dict[s
         if name.endswith(_T5):
             found["t5"] = name[: -len(_T5)]
         elif len(shape) == 2 and name.endswith(_CLIP):
-            prefix = name[: -len(_CLIP)]
+            # The projection lies beside the text model, not in it.
+            prefix = name[: -len(_CLIP)].removesuffix("text_model.")
             found[_which(prefix, shape[1], family, variant, is_open=False)] = prefix
         elif len(shape) == 2 and name.endswith(_OPEN_CLIP):
             prefix = name[: -len(_OPEN_CLIP)]

@@ -67,6 +67,12 @@ def test_text_encoders_are_put_together_in_any_order(tmp_path: Path) -> None:
     ]
     encoder = loaded(recipe)
     assert list(encoder.networks) == ["l", "g"]
+    row = [49406, 320, 1125, 49407, *(0,) * 73]
+    with torch.no_grad():
+        hidden, pooled = encoder.networks["g"].encode([row], skip=None, embeddings={})
+        wanted = high(torch.tensor([row]), output_hidden_states=True)
+    torch.testing.assert_close(pooled, wanted.text_embeds)
+    torch.testing.assert_close(hidden, wanted.hidden_states[-2])
     assert list(encoder.modules) == ["clip_l", "clip_g"]
     alone = load_text_encoders(context(), first=str(first)).recipe
     assert alone.family == "stable_diffusion"

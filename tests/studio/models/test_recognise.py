@@ -137,8 +137,8 @@ def test_parts_of_a_checkpoint_are_told_by_where_they_lie(tmp_path: Path) -> Non
     assert (kind.type, kind.family, kind.precision) == ("checkpoint", "stable_diffusion_3", "fp8")
     assert kind.parts == {
         "transformer": "model.diffusion_model.",
-        "clip_l": "text_encoders.clip_l.transformer.text_model.",
-        "clip_g": "text_encoders.clip_g.transformer.text_model.",
+        "clip_l": "text_encoders.clip_l.transformer.",
+        "clip_g": "text_encoders.clip_g.transformer.",
         "t5": "text_encoders.t5xxl.transformer.",
         "vae": "first_stage_model.",
     }
