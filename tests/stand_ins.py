@@ -17,6 +17,7 @@ from tests.studio.diffusion.controls import randomised
 
 Make = Callable[[Path], Path]
 STARTER = assets_dir() / "starter"
+WIDE, EYE_PX = 32, 28
 
 
 def unet() -> Any:
@@ -105,6 +106,48 @@ sdxl = pipeline(tiny.stable_diffusion_xl)
 refiner = pipeline(tiny.refiner)
 stable_diffusion_3 = pipeline(tiny_transformers.stable_diffusion_3)
 flux = pipeline(tiny_transformers.flux)
+
+
+inpainting = pipeline(lambda: tiny.stable_diffusion(in_channels=9))
+pix2pix = pipeline(lambda: tiny.stable_diffusion(in_channels=8))
+depth = pipeline(lambda: tiny.stable_diffusion(in_channels=5, use_linear_projection=True))
+times_four = pipeline(tiny.times_four)
+unclip = pipeline(lambda: tiny.unclip(image_prompts.encoder(), image_prompts.processor(), image_prompts.SEEN))
+
+
+def flux_fill(place: Path) -> Path:
+    """Flux Fill; its mask has a channel for each pixel of the small autoencoder's latent pixel."""
+    from diffusers import FluxFillPipeline
+
+    parts = tiny_transformers.flux_parts(in_channels=64 + 64 + 16, out_channels=64)
+    FluxFillPipeline(**parts).save_pretrained(place)
+    return place
+
+
+def siglip(place: Path) -> Path:
+    """An image encoder as Redux has."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    torch.manual_seed(5)
+    settings = SiglipVisionConfig(
+        hidden_size=WIDE,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        image_size=EYE_PX,
+        patch_size=14,
+    )
+    SiglipVisionModel(settings).save_pretrained(place)
+    return place
+
+
+def redux(place: Path) -> Path:
+    """A Redux for that encoder and the small Flux."""
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+
+    torch.manual_seed(6)
+    network = ReduxImageEncoder(redux_dim=WIDE, txt_in_features=tiny_transformers.TEXT_WIDTH)
+    return _file(place, dict(network.state_dict()))
 
 
 def part(name: str) -> Make:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,9 +18,8 @@ from studio.document import Content
 from studio.events import Event, NodeFailed
 from studio.executor import Executor, Request
 from studio.files import workflow
-from studio.graph import ROOT, Graph
+from studio.graph import ROOT, Graph, Node
 from studio.paths import HOME_VARIABLE
-from studio.types import Json
 from tests import stand_ins
 from tests.parity.conftest import quiet
 from tests.stand_ins import Make
@@ -59,6 +58,21 @@ ASKED: Mapping[str, Mapping[str, Make]] = {
     "families/sdxl_turbo": {"load_checkpoint.path": stand_ins.sdxl},
     "families/stable_diffusion_3": {"load_checkpoint.path": stand_ins.stable_diffusion_3},
     "families/flux": {"load_checkpoint.path": stand_ins.flux},
+    "families/flux_fill": {"load_checkpoint.path": stand_ins.flux_fill},
+    "families/flux_kontext": {"load_checkpoint.path": stand_ins.flux},
+    "families/flux_redux": {
+        "load_checkpoint.path": stand_ins.flux,
+        "load_clip_vision.path": stand_ins.siglip,
+        "load_style_model.path": stand_ins.redux,
+    },
+    "repaint/inpainting_model": {"load_checkpoint.path": stand_ins.inpainting},
+    "repaint/instruction": {"load_checkpoint.path": stand_ins.pix2pix},
+    "repaint/depth": {"load_checkpoint.path": stand_ins.depth},
+    "larger/times_four": {"load_checkpoint.path": stand_ins.times_four},
+    "models/variations_by_unclip": {
+        "load_checkpoint.path": stand_ins.unclip,
+        "load_clip_vision.path": stand_ins.clip_vision,
+    },
 }
 """Template → knob of a node that wants a file → what makes one that fits."""
 SMALL: Mapping[str, int] = {"steps": 2, "start_step": 1, "end_step": 1}
@@ -122,7 +136,7 @@ def _filled(content: Content, asked: Mapping[str, Make], home: Path) -> Content:
     """With files where the template asks for them, small sizes and few steps."""
     root = content.graphs[ROOT]
     most_px = WIDEST_FAMILY_PX if content.id.removeprefix("template_") in FAMILIES else WIDEST_PX
-    nodes = {name: replace(node, params=_small(node.params, most_px)) for name, node in root.nodes.items()}
+    nodes = {name: replace(node, params=_small(node, most_px)) for name, node in root.nodes.items()}
     for number, (place, make) in enumerate(asked.items()):
         name, knob = place.split(".")
         made = str(make(home / str(number)))
@@ -130,9 +144,10 @@ def _filled(content: Content, asked: Mapping[str, Make], home: Path) -> Content:
     return replace(content, graphs={**content.graphs, ROOT: Graph(nodes, root.wires)})
 
 
-def _small(params: Mapping[str, Json], most_px: int) -> dict[str, Any]:
-    small: dict[str, Any] = dict(params)
-    for knob, most in {**SMALL, "width": most_px, "height": most_px}.items():
-        if isinstance(small.get(knob), int):
-            small[knob] = min(small[knob], most)
+def _small(node: Node, most_px: int) -> dict[str, Any]:
+    small: dict[str, Any] = dict(node.params)
+    for name, most in {**SMALL, "width": most_px, "height": most_px}.items():
+        knob = registry().nodes[node.type].spec.knob(name)
+        if knob is not None and knob.kind == "int":
+            small[name] = max(min(small[name], most), cast("int", knob.options["min"]))
     return small

@@ -220,3 +220,42 @@ def patches(sheet: Sheet) -> None:
     words = told(sheet, "a mushroom on the beach, glossy", load=load)
     end = sampled(sheet, words, canvas(sheet), model=merged)
     shown(sheet, load, end)
+
+
+@template("larger/times_four", "Enlarge four times by diffusion")
+def times_four(sheet: Sheet) -> None:
+    """The ×4 upscaler of Stable Diffusion 2."""
+    sheet.note(
+        "**×4 upscaler.** Choose its checkpoint. It is shown the small picture with a little noise on it: more noise "
+        "lets it invent more. It was made for 128–512 px pictures of photographic kind."
+    )
+    load = sheet.add("load_checkpoint", "×4 upscaler")
+    picture = sheet.add("load_image", path=PICTURE)
+    words = told(sheet, "a palm tree on the beach", load=load)
+    sheet.column(120)
+    small = sheet.add(
+        "upscale_conditioning", positive=words.positive, negative=words.negative, image=picture.image
+    )
+    end = sampled(sheet, words, small.latent, positive=small.positive, negative=small.negative, guidance=9.0)
+    shown(sheet, load, end)
+
+
+@template("models/variations_by_unclip", "Variations of a picture (unCLIP)")
+def unclip(sheet: Sheet) -> None:
+    """A model that is told pictures as others are told words."""
+    sheet.note(
+        "**unCLIP.** Choose Stable Diffusion 2.1 unCLIP and its image encoder. Noise on what is seen makes the "
+        "variations bolder."
+    )
+    load = sheet.add("load_checkpoint", "SD 2.1 unCLIP")
+    picture = sheet.add("load_image", path=PICTURE)
+    vision = sheet.add("load_clip_vision")
+    words = told(sheet, "", load=load)
+    embeds = sheet.add("encode_image", clip_vision=vision, image=picture.image)
+    sheet.column(120)
+    seen = sheet.add(
+        "unclip_conditioning", model=load.model, conditioning=words.positive, embeds=embeds, noise_level=0
+    )
+    empty = canvas(sheet, 768)
+    end = sampled(sheet, words, empty, positive=seen)
+    shown(sheet, load, end)

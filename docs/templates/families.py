@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from docs.templates.parts import canvas
-from docs.templates.sheet import Sheet, template
+from docs.templates.parts import PICTURE, canvas
+from docs.templates.sheet import Made, Sheet, template
 
 
 @template("families/sdxl_with_refiner", "SDXL with its refiner")
@@ -147,3 +147,84 @@ def flux(sheet: Sheet) -> None:
     decoded = sheet.add("vae_decode", vae=load.vae, latent=end)
     sheet.column()
     sheet.add("save_image", image=decoded)
+
+
+TEXT = "a lighthouse in a storm, oil on canvas"
+
+
+def _flux_prompt(sheet: Sheet, load: Made, text: str, guidance: float) -> Made:
+    sheet.column(60)
+    return sheet.add(
+        "encode_text_flux",
+        "Prompt",
+        text_encoder=load.text_encoder,
+        text_l=text,
+        text_t5=text,
+        guidance=guidance,
+    )
+
+
+def _flux_end(sheet: Sheet, load: Made, positive: object, latent: object) -> None:
+    sheet.column(60)
+    end = sheet.add(
+        "k_sampler",
+        model=load.model,
+        positive=positive,
+        latent=latent,
+        steps=20,
+        guidance=1.0,
+        solver="euler",
+        schedule="simple",
+    )
+    sheet.column()
+    decoded = sheet.add("vae_decode", vae=load.vae, latent=end)
+    sheet.column()
+    sheet.add("save_image", image=decoded)
+
+
+@template("families/flux_fill", "Flux Fill")
+def flux_fill(sheet: Sheet) -> None:
+    """Inpainting and outpainting with Flux."""
+    sheet.note(
+        "**Flux Fill.** Choose Flux.1 Fill. What is white in the mask is painted; the guidance wants to be high."
+    )
+    load = sheet.add("load_checkpoint", "Flux Fill")
+    picture = sheet.add("load_image", path=PICTURE)
+    positive = _flux_prompt(sheet, load, "a red heart on the beach", 30.0)
+    shape = sheet.add("shape_mask", width=128, height=128)
+    sheet.column(60)
+    seen = sheet.add(
+        "inpaint_model_conditioning", positive=positive, vae=load.vae, image=picture.image, mask=shape
+    )
+    _flux_end(sheet, load, seen.positive, seen.latent)
+
+
+@template("families/flux_kontext", "Flux Kontext")
+def flux_kontext(sheet: Sheet) -> None:
+    """Editing a picture in words with Flux."""
+    sheet.note("**Flux Kontext.** Choose Flux.1 Kontext and say what to change in the picture it is shown.")
+    load = sheet.add("load_checkpoint", "Flux Kontext")
+    picture = sheet.add("load_image", path=PICTURE)
+    positive = _flux_prompt(sheet, load, "make it snow", 2.5)
+    seen = sheet.add("vae_encode", vae=load.vae, image=picture.image)
+    sheet.column(60)
+    both = sheet.add("reference_latent", conditioning=positive, latent=seen)
+    _flux_end(sheet, load, both, seen)
+
+
+@template("families/flux_redux", "Flux Redux")
+def flux_redux(sheet: Sheet) -> None:
+    """Variations of a picture with Flux."""
+    sheet.note(
+        "**Flux Redux.** The style model and SigLIP tell Flux a picture as words; strength weighs it against the "
+        "prompt."
+    )
+    load = sheet.add("load_checkpoint", "Flux")
+    picture = sheet.add("load_image", path=PICTURE)
+    vision, style = sheet.add("load_clip_vision", "SigLIP"), sheet.add("load_style_model")
+    positive = _flux_prompt(sheet, load, TEXT, 3.5)
+    embeds = sheet.add("encode_image", clip_vision=vision, image=picture.image)
+    empty = canvas(sheet, 1024)
+    sheet.column(60)
+    both = sheet.add("apply_style_model", conditioning=positive, style_model=style, embeds=embeds)
+    _flux_end(sheet, load, both, empty)

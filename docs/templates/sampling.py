@@ -45,3 +45,55 @@ def one_of_a_batch(sheet: Sheet) -> None:
     sheet.column()
     sheet.add("vae_decode", "All four", vae=words.load.vae, latent=every)
     sheet.add("vae_decode", "The third", vae=words.load.vae, latent=alone)
+
+
+@template("sampling/in_parts", "A sampler in parts")
+def in_parts(sheet: Sheet) -> None:
+    """Noise, guider, solver and sigmas as wires."""
+    sheet.note(
+        "**In parts.** What a K sampler does in one node, laid open: where the noise comes from, what guides, how a "
+        "step is taken, and how the noise is spread over the steps. *Keep steps* gives the predicted picture of "
+        "every step as a batch."
+    )
+    words = told(sheet, "a fox in a meadow, glossy")
+    noise = sheet.add("random_noise", seed=8)
+    empty = canvas(sheet)
+    sheet.column(60)
+    guider = sheet.add(
+        "cfg_guider",
+        model=words.load.model,
+        positive=words.positive,
+        negative=words.negative,
+        guidance=4.0,
+    )
+    levels = sheet.add("schedule_sigmas", model=words.load.model, schedule="karras", steps=12)
+    solver = sheet.add("pick_solver", solver="dpmpp_2m_sde")
+    sheet.column(60)
+    end = sheet.add(
+        "sample_custom",
+        noise=noise,
+        guider=guider,
+        solver=solver,
+        sigmas=levels,
+        latent=empty,
+        keep_steps=True,
+    )
+    sheet.add("plot_sigmas", sigmas=levels)
+    sheet.column()
+    sheet.add("vae_decode", "The end", vae=words.load.vae, latent=end.latent)
+    sheet.add("vae_decode", "What each step predicts", vae=words.load.vae, latent=end.predicted)
+
+
+@template("sampling/schedules", "Schedules side by side")
+def schedules(sheet: Sheet) -> None:
+    """How four schedules spread the same noise."""
+    sheet.note(
+        "**Schedules.** The same twelve steps, spread in four ways. Wire one into *Sample custom* to use it."
+    )
+    load = sheet.add("load_checkpoint")
+    for row in (("karras", "normal"), ("beta", "linear_quadratic")):
+        sheet.column()
+        made = [sheet.add("schedule_sigmas", name, model=load.model, schedule=name, steps=12) for name in row]
+        sheet.column()
+        for name, levels in zip(row, made, strict=True):
+            sheet.add("plot_sigmas", name, sigmas=levels, logarithmic=True)

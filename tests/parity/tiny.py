@@ -168,6 +168,58 @@ def refiner() -> Any:
     )
 
 
+def times_four() -> Any:
+    """A StableDiffusionUpscalePipeline."""
+    from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionUpscalePipeline
+
+    plain = stable_diffusion("v_prediction", in_channels=7, num_class_embeds=1000, use_linear_projection=True)
+    parts = {name: plain.components[name] for name in ("text_encoder", "unet", "scheduler")}
+    return _quiet(
+        StableDiffusionUpscalePipeline(
+            **parts,
+            tokenizer=tokenizer(pad="!"),
+            vae=AutoencoderKL(
+                block_out_channels=(8, 8, 8),
+                down_block_types=("DownEncoderBlock2D",) * 3,
+                up_block_types=("UpDecoderBlock2D",) * 3,
+                norm_num_groups=4,
+                scaling_factor=0.08333,
+            ),
+            low_res_scheduler=DDPMScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="scaled_linear"),
+        )
+    )
+
+
+def unclip(encoder: Any, processor: Any, seen: int) -> Any:
+    """A StableUnCLIPImg2ImgPipeline over an image encoder that gives `seen` numbers."""
+    from diffusers import DDPMScheduler, StableUnCLIPImg2ImgPipeline
+    from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
+        StableUnCLIPImageNormalizer,
+    )
+
+    plain = stable_diffusion(
+        "v_prediction",
+        use_linear_projection=True,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=2 * seen,
+    )
+    statistics = StableUnCLIPImageNormalizer(seen)
+    generator = torch.Generator().manual_seed(6)
+    statistics.mean.data = torch.randn(1, seen, generator=generator)
+    statistics.std.data = torch.rand(1, seen, generator=generator) + 0.5
+    parts = {name: plain.components[name] for name in ("vae", "text_encoder", "unet", "scheduler")}
+    return _quiet(
+        StableUnCLIPImg2ImgPipeline(
+            **parts,
+            tokenizer=tokenizer(pad="!"),
+            image_encoder=encoder,
+            feature_extractor=processor,
+            image_normalizer=statistics,
+            image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+        )
+    )
+
+
 def _quiet(pipe: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     return pipe
