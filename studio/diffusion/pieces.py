@@ -10,9 +10,12 @@ import torch
 
 from studio.diffusion import clip, kl, layouts, loading, tokenizer
 from studio.diffusion.api import Loader
+from studio.diffusion.stored import Stored
 from studio.errors import NodeError
 from studio.models import configs, parts
 from studio.models.folders import settings
+from studio.models.gguf_header import is_gguf, read_gguf
+from studio.models.header import read_header
 from studio.models.kinds import Kind
 
 Tensors = dict[str, torch.Tensor]
@@ -20,14 +23,16 @@ _LAYERS_OF_H = 24
 
 
 def tensors_at(path: Path, kind: Kind, part: str) -> tuple[Tensors, dict[str, Any] | None]:
-    """All tensors of a part, mapped, and its configuration where it has one: that is, in a folder.
+    """All tensors of a part, and its configuration where it has one: that is, in a folder.
+
+    They are mapped, but for those that a file holds packed or scaled.
 
     Raises:
         NodeError: A folder has no weights for it.
         FileError: A file is cut short or no safetensors file.
     """
     if path.is_file():
-        return loading.mapped([path], kind.parts[part]), None
+        return dict(Stored([path], kind.parts[part])), None
     folder = path / kind.parts[part]
     return loading.mapped(loading.files_of(folder)), dict(loading.config(folder / "config.json"))
 
@@ -125,11 +130,9 @@ def _half(path: Path | None) -> Tensors:
 
 def metadata_and_marks(path: Path) -> tuple[Mapping[str, str], frozenset[str]]:
     """What a file's author wrote, and the names of tensors that stand outside of all networks."""
-    from studio.models.header import read_header
-
     if not path.is_file():
         return {}, frozenset()
-    header = read_header(path)
+    header = read_gguf(path).header if is_gguf(path) else read_header(path)
     return header.metadata, frozenset(name for name in header.tensors if "." not in name)
 
 

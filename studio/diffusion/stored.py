@@ -19,6 +19,7 @@ from studio.models.transformer_keys import Piece, shapes_of
 
 _LOOK_BYTES = 64 * 2**20
 _SCALES = ("scale_weight", "weight_scale")
+_BESIDE = (*_SCALES, "scale_input", "input_scale", "scaled_fp8")
 _PLAIN = {
     "F32": torch.float32,
     "F16": torch.float16,
@@ -59,8 +60,7 @@ class Stored(Mapping[str, torch.Tensor]):
         else:
             self._tensors = loading.mapped(files, prefix)
             shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
-        own = {name: Piece(name) for name in shapes} if pieces is None else pieces(shapes)
-        self._pieces = dict(own)
+        self._pieces = dict(_all(shapes) if pieces is None else pieces(shapes))
         self.shapes = shapes_of(self._pieces, shapes)
 
     def __len__(self) -> int:
@@ -75,14 +75,11 @@ class Stored(Mapping[str, torch.Tensor]):
     def __getitem__(self, name: str) -> torch.Tensor:
         piece = self._pieces[name]
         format_name = self._packed.get(piece.key)
-        tensor = self._tensors[piece.key]
         if format_name is not None:
             block = self._block(piece, format_name)
             tensor = _library().dequantize_gguf_tensor(block).reshape(self.shapes[name])
-        elif piece.rows is not None:
-            tensor = tensor[slice(*piece.rows)]
-        if piece.swapped:
-            tensor = torch.cat(tensor.view(torch.uint8).chunk(2)[::-1]).view(tensor.dtype)
+        else:
+            tensor = _cut(self._tensors[piece.key], piece)
         scale = self._scale(piece.key)
         return tensor if scale is None else tensor.float() * scale
 
@@ -90,7 +87,7 @@ class Stored(Mapping[str, torch.Tensor]):
         """A weight still packed, as diffusers' linear layer for it takes it; None where it is not packed."""
         piece = self._pieces[name]
         format_name = self._packed.get(piece.key)
-        if format_name is None or piece.swapped or len(self.shapes[name]) != 2:
+        if format_name is None or len(self.shapes[name]) != 2:
             return None
         return self._block(piece, format_name)
 
@@ -104,10 +101,8 @@ class Stored(Mapping[str, torch.Tensor]):
     def _block(self, piece: Piece, format_name: str) -> Any:
         import gguf
 
-        tensor = self._tensors[piece.key]
         kind = gguf.GGMLQuantizationType[format_name]
-        rows = tensor if piece.rows is None else tensor[slice(*piece.rows)]
-        return _library().GGUFParameter(rows, quant_type=kind)
+        return _library().GGUFParameter(_cut(self._tensors[piece.key], piece), quant_type=kind)
 
     def _scale(self, key: str) -> torch.Tensor | None:
         """The factor that files of scaled eighths keep beside a weight."""
@@ -139,6 +134,20 @@ class Stored(Mapping[str, torch.Tensor]):
                 tensors[key] = data.reshape(*place.shape[:-1], -1)
                 self._packed[key] = place.dtype
         return tensors, shapes
+
+
+def _cut(tensor: torch.Tensor, piece: Piece) -> torch.Tensor:
+    """The rows of a piece, packed or not; a copy only where its halves change places."""
+    rows = tensor if piece.rows is None else tensor[slice(*piece.rows)]
+    if not piece.swapped:
+        return rows
+    # As bytes, since not every number format can be put together.
+    return torch.cat(rows.view(torch.uint8).chunk(2)[::-1]).view(tensor.dtype)
+
+
+def _all(shapes: Shapes) -> dict[str, Piece]:
+    """Every tensor for itself, but for what files of scaled eighths keep beside them."""
+    return {name: Piece(name) for name in shapes if name.rpartition(".")[2] not in _BESIDE}
 
 
 def _library() -> Any:

@@ -160,3 +160,35 @@ def test_a_lacking_weight_and_a_cut_file_are_sentences(files: made.Files, tmp_pa
     packed.write_bytes(packed.read_bytes()[:-5000])
     with pytest.raises(FileError, match="cut short"):
         load_diffusion_model(context(), path=str(packed))
+
+
+@pytest.mark.parametrize("ending", ["gguf", "safetensors"])
+def test_a_unet_that_is_packed_or_scaled_is_unpacked(tmp_path: Path, ending: str) -> None:
+    unet = checkpoints.unet()
+    original = checkpoints.original_unet(unet)
+    if ending == "gguf":
+        path = made.packed(tmp_path / "unet.gguf", original, "sd1", gguf.GGMLQuantizationType.Q8_0)
+    else:
+        small = {name: tensor for name, tensor in original.items() if tensor.ndim != 2}
+        for name in original.keys() - small.keys():
+            scale = original[name].abs().max() / 448
+            small[name] = (original[name] / scale).to(torch.float8_e4m3fn)
+            small[name.removesuffix("weight") + "scale_weight"] = scale
+        small["scaled_fp8"] = torch.empty(2, dtype=torch.float8_e4m3fn)
+        path = checkpoints.save(tmp_path / "unet.safetensors", ("model.diffusion_model.", small))
+    network = loaded(load_diffusion_model(context(), path=str(path)).recipe)
+    wanted = unet.state_dict()
+    found = network.modules["unet"].state_dict()
+    assert found.keys() == wanted.keys()
+    for name, tensor in found.items():
+        assert tensor.dtype == torch.float32
+        assert (tensor - wanted[name]).abs().max() <= 0.07 * wanted[name].abs().max() + 1e-6, name
+    assert any(not torch.equal(tensor, wanted[name]) for name, tensor in found.items())
+
+
+def test_what_a_packed_file_takes_is_known_before(files: made.Files, tmp_path: Path) -> None:
+    from studio.diffusion.predict import recipe_bytes
+
+    path = made.packed(tmp_path / "m.gguf", files.original, "flux", gguf.GGMLQuantizationType.Q8_0)
+    recipe = load_diffusion_model(context(), path=str(path)).recipe
+    assert recipe_bytes(recipe, "float32") == pytest.approx(loaded(recipe).nbytes, rel=0.02)
