@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from studio.diffusion.api import Denoise, Noise, State, solver
-from studio.diffusion.schedules import Sigmas
+from studio.diffusion.schedules import Sampling, Sigmas
 from studio.diffusion.solvers.arithmetic import alpha, below_one, log_snr
 from studio.diffusion.solvers.stochastic import sum_of
 
@@ -188,8 +188,18 @@ def _sa_solver(
 
 def _tau(sigmas: Sigmas, target: float, eta: float) -> float:
     """Strength of the noise in a step to `target`."""
-    progress = sigmas.sampling.progress(target)
-    return eta if 0.2 - 1e-6 <= progress <= 0.8 + 1e-6 else 0.0
+    first, last = (_edge(sigmas.sampling, part) for part in (0.2, 0.8))
+    return eta if first >= target >= last else 0.0
+
+
+def _edge(sampling: Sampling, progress: float) -> float:
+    """The level at a part of the way; from a table in single precision, as tools compare it with levels."""
+    if sampling.flow:
+        return sampling.at(progress)
+    time = torch.tensor((1 - progress) * (len(sampling.table) - 1))
+    below = int(time)
+    logs = torch.log(torch.tensor(sampling.table[below : below + 2]))
+    return float(torch.exp((1 - time.frac()) * logs[0] + time.frac() * logs[-1]))
 
 
 def _adams(nodes: Sequence[float], start: float, end: float, tau: float) -> list[float]:
