@@ -61,13 +61,21 @@ class _Shell:
         pass
 
 
+class _Parameters(dict[str, Any]):
+    """Stands for torch's ParameterDict, in which the first embeddings were kept: its tensors by name."""
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.update(state.get("_parameters", {}))
+
+
 def read(source: Path) -> Any:
     """Unpickle tensors and plain containers; nothing else is made, and no code of the file runs.
 
     Raises:
         Refusal: The file wants other objects, or is none that torch has written.
     """
-    cast("Any", torch.serialization).add_safe_globals(_shells(source))
+    kept = (_Parameters, "torch.nn.modules.container.ParameterDict")
+    cast("Any", torch.serialization).add_safe_globals([kept, *_shells(source)])
     try:
         with contextlib.suppress(RuntimeError, ValueError):
             return torch.load(source, map_location="cpu", weights_only=True, mmap=True)

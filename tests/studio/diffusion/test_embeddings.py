@@ -55,10 +55,17 @@ def test_a_truncated_file_is_told_in_a_sentence(tmp_path: Path) -> None:
         vectors(path, "l", 3, nothing)
 
 
-def test_a_pickled_embedding_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "rows",
+    [{"*": ROWS}, {"*": torch.nn.Parameter(ROWS)}, torch.nn.ParameterDict({"*": torch.nn.Parameter(ROWS)})],
+    ids=["tensor", "parameter", "dictionary of parameters"],
+)
+def test_a_pickled_embedding_is_converted(
+    rows: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LATENT_STUDIO_HOME", str(tmp_path / "home"))
     path = tmp_path / "it.pt"
-    torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": ROWS}, "name": "it", "step": 3}, path)
+    torch.save({"string_to_token": {"*": 265}, "string_to_param": rows, "name": "it", "step": 3}, path)
     assert torch.equal(vectors(path, "l", 3, nothing), ROWS)
 
 
