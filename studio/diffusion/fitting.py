@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Shape = tuple[int, ...]
-_USUAL_PX = 512
 _TILE_PX = 512
-_ROWS = 2
 _OVERHEAD_BYTES = 64 * 2**20
 _log = logging.getLogger(__name__)
 
@@ -37,7 +35,8 @@ class Fitting:
 
         Args:
             item: Lent.
-            shape: Of the latent it will be given, ``[rows, C, H, W]``; None for what its kind usually is.
+            shape: Of the latent it will be given, ``[rows, C, H, W]``; None where that is not known yet:
+                then nothing is chosen that moves bits.
         """
         for part in item.all():
             modules: Mapping[str, nn.Module] = getattr(part.network, "modules", {})
@@ -46,13 +45,10 @@ class Fitting:
             if not modules:
                 self._shelf.fetch(part)
                 continue
-            shape = shape or _usual(part.network)
             room = self._shelf.room_for(part)
-            rungs = self._rungs(modules)
-            fits = (n for n in range(part.rung, len(rungs)) if self._need(part, rungs[n], shape) <= room)
-            rung = next(fits, len(rungs) - 1)
-            part.working_bytes = self.working_bytes(part, rungs[rung], shape)
-            self._put_on(part, rungs[rung], modules, room - part.working_bytes)
+            mode = self._chosen(part, self._rungs(modules), shape, room)
+            part.working_bytes = self.working_bytes(part, mode, shape)
+            self._put_on(part, mode, modules, room - part.working_bytes)
             self._shelf.make_room(self._shelf.call_bytes, keep=part)
 
     def step_down(self, item: Held) -> bool:
@@ -76,8 +72,10 @@ class Fitting:
                 return True
         return False
 
-    def working_bytes(self, part: Held, mode: Mode, shape: Shape) -> int:
-        """What a call is predicted to take beside weights."""
+    def working_bytes(self, part: Held, mode: Mode, shape: Shape | None) -> int:
+        """What a call is predicted to take beside weights; 0 where its size is not known."""
+        if shape is None:
+            return 0
         modules: Mapping[str, nn.Module] = part.network.modules
         tile = _TILE_PX // int(getattr(part.network, "downscale", 8))
         if mode.tiled:
@@ -94,15 +92,32 @@ class Fitting:
         """What a network is predicted to take on the device, weights and a call together."""
         return self._need(part, mode, shape)
 
+    def _chosen(self, part: Held, rungs: tuple[Mode, ...], shape: Shape | None, room: int) -> Mode:
+        """The first mode that is predicted to fit; if none is, the first of those that need the least."""
+        if part.mode is not None and part.mode.eight_bits:
+            # What was lost in eight bits is not found again.
+            return part.mode
+        allowed = rungs[part.rung :]
+        if shape is None:
+            allowed = tuple(mode for mode in allowed if not mode.changes) or allowed[:1]
+        needs = {mode: self._need(part, mode, shape) for mode in allowed}
+        fits = (mode for mode in allowed if needs[mode] <= room and self._fits_beside(part, mode))
+        return next(fits, min(allowed, key=lambda mode: needs[mode]))
+
     def _rungs(self, modules: Mapping[str, nn.Module]) -> tuple[Mode, ...]:
         return tuple(mode for mode in ladder(modules) if self._moves or not mode.streamed)
 
-    def _need(self, part: Held, mode: Mode, shape: Shape) -> int:
+    def _need(self, part: Held, mode: Mode, shape: Shape | None) -> int:
         weights = part.nbytes
         if mode.streamed:
             dtype = self._dtype()
             weights = sum(streaming.least_bytes(module, dtype) for module in part.network.modules.values())
         return weights + self.working_bytes(part, mode, shape)
+
+    def _fits_beside(self, part: Held, mode: Mode) -> bool:
+        """Whether RAM has room for what comes and goes: eight bits are for where it has none."""
+        kept = part.nbytes // self._dtype().itemsize if mode.eight_bits else part.nbytes
+        return not mode.streamed or kept <= self._shelf.ram_bytes
 
     def _put_on(self, part: Held, mode: Mode, modules: Mapping[str, nn.Module], room: int) -> None:
         if mode == part.mode and (not mode.streamed or part.here_bytes <= room):
@@ -164,15 +179,6 @@ def stepping_down(step_down: Callable[[], bool], work: Callable[[], T]) -> T:
             failed = error.with_traceback(None)
         if not step_down():
             raise failed
-
-
-def _usual(network: Any) -> Shape:
-    """A latent of the size that suits a network, for a prompt and its negative."""
-    defaults: Mapping[str, Any] = getattr(network, "defaults", {})
-    size_px = defaults.get("size_px", _USUAL_PX)
-    side = int(size_px if isinstance(size_px, int) else _USUAL_PX) // int(getattr(network, "downscale", 8))
-    is_vae = not hasattr(network, "sampling")
-    return (1 if is_vae else _ROWS, int(getattr(network, "channels", 4)), side, side)
 
 
 def _nbytes(module: nn.Module) -> int:

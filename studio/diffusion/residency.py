@@ -56,6 +56,11 @@ class Held:
         """Whether it can be lent under these patches now."""
         return all(not item.lent or item.state == state for item in self.all())
 
+    @property
+    def is_coarse(self) -> bool:
+        """Its weights lost bits, though no call has ever used memory up."""
+        return self.mode is not None and self.mode.eight_bits and not self.rung
+
     def take_off(self) -> None:
         """Run whole again, wherever the weights lie."""
         while self.undo:
@@ -159,6 +164,10 @@ class Shelf:
         self._trim(None)
         return bool(found)
 
+    def drop(self, item: Held) -> None:
+        """Let go of a network and of what is put together of it."""
+        self._items = [other for other in self._items if item not in other.all()]
+
     def drop_all(self) -> None:
         """Let go of everything."""
         self._items.clear()
@@ -174,19 +183,15 @@ class Shelf:
             if self.parked_bytes - kept <= self.ram_bytes:
                 break
             if item is not keep and item.here_bytes < item.nbytes and not self.is_needed(item):
-                self._drop(item)
+                self.drop(item)
 
     def _take_away(self, item: Held) -> None:
         if self.device == "cpu" or item.nbytes > self.ram_bytes:
-            self._drop(item)
+            self.drop(item)
             return
         item.take_off()
         _move(item.network, "cpu")
         item.here_bytes = 0
-
-    def _drop(self, item: Held) -> None:
-        """Let go of a network and of what is put together of it."""
-        self._items = [other for other in self._items if item not in other.all()]
 
 
 def _move(network: Any, device: str) -> None:

@@ -179,6 +179,10 @@ class WeightsStore:
         # Where a file lies is no part of what it is: the same weights elsewhere are shared.
         name = repr(bare.key_part)
         item = self.shelf.find(name, state)
+        if item is not None and not item.lent and any(part.is_coarse for part in item.all()):
+            # What lost bits for a run that was large begins anew; where memory was used up, it stays.
+            self.shelf.drop(item)
+            item = None
         if item is None:
             item = self._load(ctx, recipe, name, state)
         self.shelf.touch(item)

@@ -53,6 +53,8 @@ def test_with_room_enough_everything_runs_whole(parts: Checkpoint) -> None:
         assert item is not None
         assert item.mode == Mode()
         assert item.here_bytes == item.nbytes
+        store.fit(denoiser, (2, 4, 8, 8))
+        assert item.mode == Mode()
         assert item.working_bytes > 0
         assert store.changes(denoiser) == ""
 
@@ -68,6 +70,7 @@ def test_where_weights_do_not_fit_they_come_block_by_block_with_equal_bits(parts
     with store.use(context(using=store), parts.model.recipe) as denoiser:
         item = store.shelf.of(denoiser)
         assert item is not None
+        store.fit(denoiser, (2, 4, 32, 32))
         assert item.mode == Mode(streamed=True)
         assert item.here_bytes + item.working_bytes <= room
         assert store.changes(denoiser) == ""
@@ -100,6 +103,29 @@ def test_a_smaller_picture_lets_it_run_whole_again(parts: Checkpoint) -> None:
         store.fit(denoiser, shapes[0])
         assert item.mode == Mode()
         assert item.here_bytes == item.nbytes
+
+
+def test_eight_bits_are_for_where_ram_is_short_too_and_bits_come_back(parts: Checkpoint) -> None:
+    whole = tight(2**32)
+    with whole.use(context(using=whole), parts.model.recipe) as denoiser:
+        size = denoiser.nbytes
+    store = tight(size // 2)
+    ctx = context(using=store)
+    with store.use(ctx, parts.model.recipe) as denoiser:
+        item = store.shelf.of(denoiser)
+        assert item is not None
+        assert item.mode == Mode(streamed=True)  # while the size is not known, nothing is lost
+        store.shelf.device_bytes = size // 2 + 2**30
+        item.nbytes, store.shelf.ram_bytes = 2**31, 2**30  # as if it were much larger
+        store.fit(denoiser, (2, 4, 8, 8))
+        assert item.mode == DENOISER[-1]
+        assert store.changes(denoiser) == "sliced+fp8"
+        store.shelf.device_bytes = 2**32
+        store.fit(denoiser, (2, 4, 8, 8))
+        assert item.mode == DENOISER[-1]
+    with store.use(ctx, parts.model.recipe) as fresh:
+        assert fresh is not denoiser
+        assert store.changes(fresh) == ""
 
 
 def test_stepping_down_goes_rung_by_rung_and_stays_there(parts: Checkpoint) -> None:
