@@ -119,7 +119,7 @@ class Partial:
     """An IP-Adapter that acts in some layers only, and shares its weights with the whole one."""
 
     def __init__(self, whole: Adapter, part: str) -> None:
-        self.check: Check = whole.check
+        self._whole = whole
         self.modules: Mapping[str, torch.nn.Module] = {}
         self.source: Mapping[str, Mapping[str, torch.Tensor]] = {}
         self.nbytes = 0
@@ -135,6 +135,15 @@ class Partial:
                 socket="positive",
             )
         self._factors = known[whole.count]
+
+    @property
+    def check(self) -> Check:
+        """Called before every block of the whole one, whose blocks these are."""
+        return self._whole.check
+
+    @check.setter
+    def check(self, check: Check) -> None:
+        self._whole.check = check
 
     def weight(self, layer: int) -> float:
         """Factor of what it adds in a layer."""

@@ -166,6 +166,29 @@ def test_a_mask_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare)
     compare("SD 1.x", "IP-Adapter, masked", "StableDiffusionPipeline", latents=(mine, latents))
 
 
+def test_style_alone_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+    pipe = tiny.stable_diffusion(
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=2,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        attention_head_dim=2,
+    )
+    beside = Beside(pipe, tmp_path, "plain")
+    image = picture(40, seed=3)
+    mine = beside.sampled(image, take="style")
+    on, off = 1.0, 0.0
+    pipe.set_ip_adapter_scale(
+        {
+            "down": {"block_0": [on, on], "block_1": [on, on]},
+            "up": {"block_1": [off, off, on], "block_2": [on, on, on], "block_3": [on, on, on]},
+        }
+    )
+    latents, _ = theirs(pipe, ip_adapter_image=as_pil(image))
+    compare("SD 1.x", "IP-Adapter, style alone", "StableDiffusionPipeline", latents=(mine, latents))
+    beside.sampled(image)  # the whole one, from the same weights
+
+
 def test_told_up_to_a_point_pictures_act_no_longer_after_it(tmp_path: Path) -> None:
     beside = Beside(tiny.stable_diffusion(), tmp_path, "plain")
     image = picture(40, seed=3)
