@@ -65,7 +65,7 @@ gradient_estimation_cfg_pp = _solver("gradient_estimation_cfg_pp", "CFG++ along 
 
 @node(
     "pick_solver",
-    category="Sampling",
+    category="Sampling/Custom",
     instant=True,
     synonyms=(
         "KSamplerSelect",
