@@ -15,7 +15,7 @@ from studio.diffusion import tensors
 from studio.diffusion.sampling import Settings, sample
 from studio.errors import Cancelled, NodeError
 from studio.events import Picture
-from studio.types import Conditioning, Latent
+from studio.types import Conditioning, Latent, Model, Patch
 from tests.studio.diffusion.bench import context, store, tiny_model
 
 SETTINGS = Settings(seed=3, steps=6, guidance=3.0, solver="euler_ancestral", schedule="karras", denoise=1.0)
@@ -261,3 +261,25 @@ def test_folder_may_bring_its_own_colours_for_previews(tmp_path: Path) -> None:
     said = encode_text(ctx, parts.text_encoder, text="a fox")
     sample(ctx, parts.model, said, said, empty_latent(width=16, height=16), SETTINGS)
     assert pictures[0].rgb[:3] == bytes([255, 128, 0])
+
+
+def test_a_patch_of_the_denoiser_acts_in_its_range_alone(
+    parts: Checkpoint, prompts: Prompts, canvas: Latent
+) -> None:
+    def patched(span: tuple[float, float]) -> Model:
+        recipe = parts.model.recipe
+        weighed = Patch("freeu", params={"b1": 1.5, "b2": 1.6, "s1": 0.5, "s2": 0.2}, span=span)
+        return Model(replace(recipe, patches=(weighed,)))
+
+    tensors.register()
+    kept = Store(2**22, None)
+    reported: list[int] = []
+    ctx = context(checkpoints=kept, report=lambda done, total, picture: reported.append(done))
+    plain = sample(ctx, parts.model, *prompts, canvas, SETTINGS)
+    late = sample(ctx, patched((0.6, 1.0)), *prompts, canvas, SETTINGS)
+    assert 0 < reported[reported.index(6) + 2] < 5
+    assert torch.equal(
+        late.samples, sample(context(), patched((0.6, 1.0)), *prompts, canvas, SETTINGS).samples
+    )
+    assert not torch.equal(late.samples, plain.samples)
+    assert torch.equal(sample(context(), parts.model, *prompts, canvas, SETTINGS).samples, plain.samples)
