@@ -151,9 +151,8 @@ class _Run:
             self._last = state
             self._remember(state.step, estimate)
             if time.monotonic() - shown >= _PREVIEW_S:
-                picture = preview.picture(
-                    _seen(state, sigmas) if estimate is None else estimate, self._denoiser.preview
-                )
+                seen = _seen(state, sigmas) if estimate is None else estimate
+                picture = preview.of(self._denoiser, seen)
                 shown = time.monotonic()
             ctx.progress(state.step, total, picture)
         return x.cpu()

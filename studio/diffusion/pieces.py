@@ -71,7 +71,7 @@ def vae_at(path: Path, kind: Kind, loader: Loader, scale: tuple[float, float]) -
     """
     given, config = tensors_at(path, kind, "vae")
     if kind.type == "tiny_vae" or (config or {}).get("_class_name") == "AutoencoderTiny":
-        return kl.build_tiny(given, config, loader, path.name)
+        return tiny_at(path, kind, loader)
     if config is not None:
         scale = float(config.get("scaling_factor") or scale[0]), float(config.get("shift_factor") or 0.0)
     return kl.build(layouts.kl(given, loader.check), config, scale, loader, path.name)
@@ -107,16 +107,19 @@ def _tokenizer(path: Path, kind: Kind, part: str, window: int) -> tokenizer.Clip
     return tokenizer.clip(window=window, pad=None if part == "clip_l" else 0)
 
 
-def tiny_halves(decoder: Path, encoder: Path | None, loader: Loader) -> kl.Tiny:
-    """Build a tiny autoencoder from its first implementation's two files.
+def tiny_at(path: Path, kind: Kind, loader: Loader, encoder: Path | None = None) -> kl.Tiny:
+    """Build a tiny autoencoder of a file or folder.
 
     Args:
-        decoder: File of the decoder.
-        encoder: File of the encoder; None to decode only.
+        path: Where it lies; of one in two files, the decoder.
+        kind: What that is.
         loader: Where it goes.
+        encoder: The other file; None to decode only.
     """
-    halves = [_half(path) for path in (encoder, decoder)]
-    return kl.build_tiny(layouts.tiny(*halves), None, loader, decoder.name)
+    if kind.type == "tiny_vae" and kind.layout == "original":
+        return kl.build_tiny(layouts.tiny(_half(encoder), _half(path)), None, loader, path.name)
+    given, config = tensors_at(path, kind, "vae")
+    return kl.build_tiny(given, config, loader, path.name)
 
 
 def _half(path: Path | None) -> Tensors:

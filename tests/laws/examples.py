@@ -145,10 +145,21 @@ def _unclip_model() -> object:
     return Model(Recipe(str(path), "unclip", "unet", "stable_diffusion_2"))
 
 
+@functools.cache
+def _tiny_vae() -> object:
+    from studio.types import Recipe, Vae
+    from tests.studio.diffusion import checkpoints
+
+    path = Path(tempfile.mkdtemp(prefix="latent-studio-vae-")) / "tiny.safetensors"
+    checkpoints.save(path, ("", checkpoints.tiny_vae().state_dict()))
+    return Vae(Recipe(str(path), "tiny", "stable_diffusion", "vae"))
+
+
 _SEEN = 24
 """Width of what the small image encoder sees."""
 SPECIAL: dict[tuple[str, str], Callable[[], object]] = {
     ("core/unclip_conditioning", "model"): _unclip_model,
+    ("core/tiny_preview", "vae"): _tiny_vae,
 }
 """Node and input → something more than any value of its type."""
 

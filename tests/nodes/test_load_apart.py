@@ -116,19 +116,8 @@ def test_a_vae_of_sixteen_channels_is_shifted_too(tmp_path: Path) -> None:
     torch.testing.assert_close(other.encode(pixels), (mode - 0.0609) * 1.5305, rtol=1e-3, atol=1e-3)
 
 
-def tiny_network(channels: int = 4) -> Any:
-    from diffusers import AutoencoderTiny
-
-    blocks: dict[str, Any] = {
-        "encoder_block_out_channels": (64,) * 4,
-        "decoder_block_out_channels": (64,) * 4,
-    }
-    counts: dict[str, Any] = {"num_encoder_blocks": (1, 1, 1, 1), "num_decoder_blocks": (1, 1, 1, 1)}
-    return checkpoints.shuffled(AutoencoderTiny(latent_channels=channels, **blocks, **counts))
-
-
 def test_a_tiny_vae_is_read_from_one_file_two_files_or_a_folder(tmp_path: Path) -> None:
-    network = tiny_network()
+    network = checkpoints.tiny_vae()
     state = network.state_dict()
     whole = checkpoints.save(tmp_path / "tiny.safetensors", ("", state))
     network.save_pretrained(tmp_path / "folder")
@@ -155,7 +144,7 @@ def test_a_tiny_vae_is_read_from_one_file_two_files_or_a_folder(tmp_path: Path) 
 def test_a_tiny_decoder_alone_decodes_and_says_that_it_cannot_encode(tmp_path: Path) -> None:
     tensors = {
         f"{int(rest.partition('.')[0]) + 1}.{rest.partition('.')[2]}": tensor
-        for name, tensor in tiny_network().state_dict().items()
+        for name, tensor in checkpoints.tiny_vae().state_dict().items()
         for half, _, rest in [name.partition(".layers.")]
         if half == "decoder"
     }

@@ -55,9 +55,9 @@ class VaeFamily:
         from studio.diffusion import pieces
 
         try:
-            if kind.type == "tiny_vae" and kind.layout == "original":
+            if kind.type == "tiny_vae":
                 encoder = _unchanged(recipe.members[0]) if recipe.members else None
-                return pieces.tiny_halves(path, encoder, loader)
+                return pieces.tiny_at(path, kind, loader, encoder)
             _, factor, shift = SCALES[recipe.part]
             return pieces.vae_at(path, kind, loader, (factor, shift))
         except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:

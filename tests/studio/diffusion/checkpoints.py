@@ -84,6 +84,17 @@ def vae(*, levels: int = 4, **settings: Any) -> Any:
     return shuffled(AutoencoderKL(**{**given, **settings}))
 
 
+def tiny_vae(channels: int = 4) -> Any:
+    """A tiny autoencoder, even smaller than usual."""
+    from diffusers import AutoencoderTiny
+
+    widths: dict[str, Any] = dict.fromkeys(
+        ("encoder_block_out_channels", "decoder_block_out_channels"), (64,) * 4
+    )
+    blocks: dict[str, Any] = dict.fromkeys(("num_encoder_blocks", "num_decoder_blocks"), (1,) * 4)
+    return shuffled(AutoencoderTiny(latent_channels=channels, **widths, **blocks))
+
+
 def clip(width: int = 32, *, layers: int = 2, projected: bool = False, act: str = "quick_gelu") -> Any:
     """A CLIP text encoder with the usual vocabulary."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
