@@ -10,7 +10,8 @@ from typing import cast
 import numpy as np
 import torch
 
-from studio.diffusion.api import Noise, NoiseKind, Sigmas
+from studio.diffusion.schedules import Sigmas
+from studio.diffusion.solving import Noise, NoiseKind
 
 _SEEDS = 2**64
 _DIGITS = 6
