@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 from nodes.guidance import Start, patched
@@ -148,9 +147,10 @@ def model_sampling_flux(
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
     """
-    tokens = width * height / 256
-    slope = (max_shift - base_shift) / (4096 - 256)
-    return patched(model, "model_sampling", {"shift": math.exp(base_shift + slope * (tokens - 256))})
+    from studio.diffusion.schedules import shift_for
+
+    shift = shift_for(width * height / 256, base_shift, max_shift)
+    return patched(model, "model_sampling", {"shift": shift})
 
 
 @node(

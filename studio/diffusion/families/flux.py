@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from studio.diffusion.families.latent_transformer import LatentTransformer
+from studio.diffusion.schedules import shift_for
 from studio.errors import NodeError
 from studio.models.transformer_configs import flux_config
 from studio.models.transformer_keys import flux_pieces
@@ -64,7 +64,7 @@ def _shift(variant: str, scheduler: Mapping[str, Any]) -> float | Callable[[int]
     most = float(scheduler.get("max_shift", _MOST))
 
     def shift(tokens: int) -> float:
-        return math.exp(least + (most - least) * (tokens - near) / (far - near))
+        return shift_for(tokens, least, most, base_tokens=near, full_tokens=far)
 
     return shift
 

@@ -139,7 +139,7 @@ def shifted(sampling: Sampling, shift: float) -> Sampling:
 
 
 def shift_for(
-    tokens: int, base: float = 0.5, full: float = 1.15, *, base_tokens: int = 256, full_tokens: int = 4096
+    tokens: float, base: float = 0.5, full: float = 1.15, *, base_tokens: int = 256, full_tokens: int = 4096
 ) -> float:
     """Shift of a flow's time for a picture of so many tokens: e^μ, μ rising evenly with the tokens.
 
