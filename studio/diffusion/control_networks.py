@@ -41,7 +41,7 @@ class Loaded:
         self, network: Any, files: Sequence[Path], plan: ControlPlan, loader: Loader, blocks: Sequence[str]
     ) -> None:
         self.check: Check = loader.check
-        source = loading.fill(network, list(files), loader.place, loader.check, names=plan.names)
+        source = loading.give(network, _weights(files, plan), loader.place, loader.check, files[0].name)
         loading.stop_inside(network, tuple(blocks), lambda: self.check())
         self.modules: Mapping[str, torch.nn.Module] = {"control": network}
         self.source: Mapping[str, Mapping[str, torch.Tensor]] = {"control": source}
@@ -164,6 +164,16 @@ class Adapter(Loaded):
             hint = (hint * weights[:, None, None]).sum(1, keepdim=True)
         below, right = (-side % self._unshuffle for side in hint.shape[-2:])
         return pad(hint, (0, right, 0, below), mode="replicate") if below or right else hint
+
+
+def _weights(files: Sequence[Path], plan: ControlPlan) -> dict[str, torch.Tensor]:
+    """The weights under the network's names."""
+    mapped = loading.mapped(files)
+    weights = {name: mapped[key] for name, key in plan.names.items() if key in mapped}
+    for name, piece in plan.pieces.items():
+        whole = mapped[piece.key]
+        weights[name] = whole if piece.rows is None else whole[slice(*piece.rows)]
+    return weights
 
 
 def built(kind: Any, plan: ControlPlan) -> Any:

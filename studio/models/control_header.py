@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from studio.models.transformer_keys import Piece, flux_pieces
 from studio.types import Json
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -56,6 +57,7 @@ class ControlPlan:
         config: Arguments of the network's class in diffusers.
         names: The network's name of a weight → the file's.
         kinds: Kinds of picture it tells apart; 0 where it takes one.
+        pieces: The network's name of a weight → where it lies, if it is a part of a tensor.
     """
 
     kind: Kind
@@ -63,13 +65,14 @@ class ControlPlan:
     config: Mapping[str, Json]
     names: Mapping[str, str]
     kinds: int = 0
+    pieces: Mapping[str, Piece] = field(default_factory=dict[str, Piece])
 
 
 def plan_of(shapes: Shapes) -> ControlPlan | None:
     """Read which control network a file holds from keys and shapes alone; None if it holds none.
 
-    The layouts are diffusers', that of the first ControlNets (``control_model.input_blocks…``), and that
-    of the first T2I-Adapters (``body.0.block1``).
+    The layouts are diffusers', that of the first ControlNets (``control_model.input_blocks…``), that of the
+    first T2I-Adapters (``body.0.block1``), and XLabs' for Flux (``double_blocks…``).
     """
     names = _unwrapped(shapes)
     if "zero_convs.0.0.weight" in names and "input_hint_block.0.weight" in names:
@@ -82,6 +85,8 @@ def plan_of(shapes: Shapes) -> ControlPlan | None:
             return _sd3(bare, names)
         if "controlnet_x_embedder.weight" in bare and "controlnet_blocks.0.weight" in bare:
             return _flux(bare, names)
+        if "pos_embed_input.weight" in bare and "double_blocks.0.img_attn.qkv.weight" in bare:
+            return _flux_of_pixels(bare, names)
         return _adapter(names, shapes)
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return None
@@ -93,8 +98,8 @@ def unsupported(shapes: Shapes) -> str:
         return "a Control-LoRA"
     if any(key.startswith("lllite_") for key in shapes):
         return "a ControlNet-LLLite"
-    if "double_blocks.0.img_attn.qkv.weight" in shapes and "controlnet_blocks.0.weight" in shapes:
-        return "a Flux ControlNet in XLabs' layout"
+    if "controlnet_blocks.0.linear.weight" in shapes:
+        return "a MistoLine ControlNet for Flux"
     return ""
 
 
@@ -298,8 +303,32 @@ def _flux(bare: Shapes, names: Mapping[str, str]) -> ControlPlan:
         "num_mode": modes[0] if modes else None,
         "conditioning_embedding_channels": hint[0] if hint else None,
     }
+    if hint:
+        config["patch_size"] = 2  # it folds squares of pixels itself, where latents come folded
     kinds = modes[0] if modes else 0
     return ControlPlan("flux", bare["context_embedder.weight"][1], config, names, kinds)
+
+
+def _flux_of_pixels(bare: Shapes, names: Mapping[str, str]) -> ControlPlan | None:
+    """One in XLabs' layout: blocks under the names of Flux' authors, and convolutions that see pixels."""
+    pieces = flux_pieces(bare)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, piece in pieces.items():
+        rows = piece.rows
+        shapes[name] = bare[piece.key] if rows is None else (rows[1] - rows[0], *bare[piece.key][1:])
+    own: dict[str, str] = {}
+    last = 2 * (_count(bare, r"input_hint_block\.(\d+)\.", step=2) - 1)
+    for name in bare:
+        if match := re.fullmatch(r"input_hint_block\.(\d+)\.(weight|bias)", name):
+            own[f"input_hint_block.{_hint_layer(int(match[1]), last)}.{match[2]}"] = name
+        elif name.startswith("pos_embed_input."):
+            own[name.replace("pos_embed_input", "controlnet_x_embedder")] = name
+        elif name.startswith("controlnet_blocks."):
+            own[name] = name
+    shapes |= {name: bare[key] for name, key in own.items()}
+    plan = _flux(shapes, names)
+    told = {name: Piece(names[piece.key], piece.rows, piece.swapped) for name, piece in pieces.items()}
+    return replace(plan, names={name: names[key] for name, key in own.items()}, pieces=told)
 
 
 def _count(names: Iterable[str], pattern: str, step: int = 1) -> int:
