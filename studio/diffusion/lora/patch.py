@@ -102,7 +102,9 @@ def _layers(module: nn.Module) -> dict[str, tuple[tuple[int, ...], int | None]]:
         own = dict(layer.named_parameters(recurse=False))
         if "weight" in own and name:
             bias = own.get("bias")
-            found[name] = (tuple(own["weight"].shape), None if bias is None else len(bias))
+            # Packed numbers have another shape than the weight they stand for.
+            shape = getattr(own["weight"], "quant_shape", own["weight"].shape)
+            found[name] = (tuple(shape), None if bias is None else len(bias))
     return found
 
 

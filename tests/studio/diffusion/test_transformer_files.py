@@ -12,7 +12,9 @@ import torch
 from nodes.conditioning import encode_text
 from nodes.latent import empty_latent
 from nodes.loaders import load_checkpoint, load_diffusion_model, load_text_encoders
+from nodes.lora import load_lora_for_model
 from nodes.sampling import k_sampler
+from studio.diffusion.conditioning import entry
 from studio.errors import FileError, NodeError
 from studio.types import Model, TextEncoder
 from tests.studio.diffusion import checkpoints
@@ -160,6 +162,43 @@ def test_a_lacking_weight_and_a_cut_file_are_sentences(files: made.Files, tmp_pa
     packed.write_bytes(packed.read_bytes()[:-5000])
     with pytest.raises(FileError, match="cut short"):
         load_diffusion_model(context(), path=str(packed))
+
+
+def adapter(files: made.Files, path: Path) -> Path:
+    """A LoRA of rank 2 on one projection of every block, under PEFT's names."""
+    random = torch.Generator().manual_seed(6)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, layer in files.transformer.named_modules():
+        if name.endswith("attn.to_q"):
+            tensors[f"transformer.{name}.lora_A.weight"] = torch.randn(2, layer.in_features, generator=random)
+            tensors[f"transformer.{name}.lora_B.weight"] = torch.randn(
+                layer.out_features, 2, generator=random
+            )
+    return checkpoints.save(path, ("", tensors))
+
+
+@pytest.mark.parametrize("ending", ["gguf", "safetensors"])
+def test_a_lora_acts_on_packed_weights_too_and_is_taken_off_exactly(
+    files: made.Files, tmp_path: Path, ending: str
+) -> None:
+    path = files.whole()
+    if ending == "gguf":
+        path = made.packed(tmp_path / "m.gguf", files.original, "flux", gguf.GGMLQuantizationType.Q8_0)
+    ctx = context(using=store())
+    plain = load_diffusion_model(ctx, path=str(path))
+    changed = load_lora_for_model(ctx, plain, path=str(adapter(files, tmp_path / "lora.safetensors")))
+    told = entry(torch.ones(1, 4, made.WIDTH * 2 + 16), None)
+    x, name = torch.randn(1, 16, 8, 8), "transformer_blocks.0.attn.to_q.weight"
+    estimates: list[torch.Tensor] = []
+    for model in (plain, changed, plain):
+        with ctx.weights.use(ctx, model.recipe) as network, torch.inference_mode():
+            estimates.append(network(x, 0.7, [told])[0])
+            source = network.source["transformer"][name].float()
+            weight = network.modules["transformer"].get_parameter(name)
+            if model is changed:
+                assert (weight.float() - source).abs().max() > 1e-3
+    assert torch.equal(estimates[0], estimates[2])
+    assert (estimates[0] - estimates[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("ending", ["gguf", "safetensors"])
