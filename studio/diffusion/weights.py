@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.types import Patch, Recipe
 
 _SHARE = 0.6
+_DEVICE_SHARE = 0.94
 T = TypeVar("T")
 _CHANGES_SHARE = 16
 
@@ -294,7 +295,11 @@ def _device_bytes(place: Place, ram: int) -> int:
         return ram
     import torch
 
-    return int(torch.cuda.mem_get_info(place.device)[1] * _SHARE)
+    free, total = torch.cuda.mem_get_info(place.device)
+    # What another store of this process let go of is free to torch, though the driver does not know.
+    free += torch.cuda.memory_reserved(place.device)
+    limit = torch.cuda.get_per_process_memory_fraction(place.device) * total
+    return int(min(free, limit) * _DEVICE_SHARE)
 
 
 def _machine_bytes() -> int:

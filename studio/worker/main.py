@@ -18,6 +18,7 @@ from studio.cache import codec
 from studio.cache.store import Store
 from studio.errors import StudioError
 from studio.registry import discover
+from studio.settings import Settings
 from studio.types import Latent
 from studio.worker import memory
 from studio.worker.compute import Compute
@@ -112,10 +113,11 @@ def load(wish: str) -> Compute:
 
     codec.register_late("tensor", "torch", load_torch)
     sentence = ""
+    device_bytes, ram_bytes = weights_budgets(Settings())
     try:
-        weights = WeightsStore(wish)
+        weights = WeightsStore(wish, budget_bytes=device_bytes, ram_bytes=ram_bytes)
     except StudioError as error:
-        weights = WeightsStore()
+        weights = WeightsStore(budget_bytes=device_bytes, ram_bytes=ram_bytes)
         sentence = f"{error.title} {weights.place.sentence}"
     place = weights.place
 
@@ -139,6 +141,16 @@ def load(wish: str) -> Compute:
 
     ready = EngineReady(place.device, place.dtype, place.name, device.devices(), sentence)
     return Compute(ready, weights.numerics, used_and_total, load_torch, weights, look, load_libraries)
+
+
+def weights_budgets(settings: Settings) -> tuple[int | None, int | None]:
+    """Bytes that a person lets weights take on the device and beside it in RAM; None leaves it to us.
+
+    The settings are called ``device_memory_gb`` and ``weights_ram_gb``; 0 and less stand for None.
+    """
+    wished = (settings.get(name, 0.0) for name in ("device_memory_gb", "weights_ram_gb"))
+    device, ram = (int(size * 2**30) if size > 0 else None for size in wished)
+    return device, ram
 
 
 def load_torch() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from studio.settings import Settings
 from studio.worker import main, memory
 from studio.worker.messages import encode
 from studio.worker.protocol import CancelRun, PictureReply, PlanReply, Quit
@@ -83,3 +85,13 @@ def test_a_session_that_loses_a_thread_ends_its_process(monkeypatch: pytest.Monk
         args = threading.ExceptHookArgs((ValueError, ValueError("x"), None, thread))
         main._end_if_broken(cast("Any", Owner()), args)
     assert exits == [1]
+
+
+def test_a_person_may_say_what_weights_take(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    assert main.weights_budgets(settings) == (None, None)
+    settings.put("device_memory_gb", 4)
+    settings.put("weights_ram_gb", 1.5)
+    assert main.weights_budgets(settings) == (4 * 2**30, 3 * 2**29)
+    settings.put("device_memory_gb", -1.0)
+    assert main.weights_budgets(settings)[0] is None
