@@ -78,10 +78,11 @@ def test_clip_skip_takes_the_layer_that_diffusers_takes(tmp_path: Path, compare:
     pipe.save_pretrained(tmp_path)
     ours = Ours(tmp_path)
     # In diffusers, the negative prompt keeps all layers.
-    mine = ours.sampled(encode_text(ours.ctx, ours.parts.text_encoder, text=PROMPT, clip_skip=2))
+    told = encode_text(ours.ctx, ours.parts.text_encoder, text=PROMPT, clip_skip=2)
+    mine = ours.sampled(told, guidance=2.0)
     # diffusers 0.42 looks for the normalisation where transformers 4 had it.
     pipe.text_encoder.__dict__["text_model"] = pipe.text_encoder
-    latents, image = theirs(pipe, clip_skip=1)
+    latents, image = theirs(pipe, clip_skip=1, guidance_scale=2.0)
     compare(
         "SD 1.x",
         "clip skip 2",
