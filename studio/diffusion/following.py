@@ -13,6 +13,7 @@ from studio.cache import codec
 from studio.diffusion import preview
 from studio.diffusion.api import Denoiser, Sigmas, Solver, State
 from studio.diffusion.canvas import Canvas, Masked
+from studio.diffusion.fitting import stepping_down
 from studio.diffusion.guidance.guiders import Guided
 from studio.diffusion.lending import effect_of
 from studio.diffusion.noise import source
@@ -76,7 +77,7 @@ def sampled(ctx: Context, denoiser: Denoiser, plan: Plan) -> Sampled:
             origin = codec.digest([origin, sigmas[0], sigmas[-1]])
         watched = Watched(Masked(plan.guided, canvas, sigmas, masks))
     trajectory = Trajectory(origin, plan.solver, plan.solver_name, sigmas, denoiser.sampling, watched)
-    run = _Run(ctx, trajectory, canvas, denoiser, watched, plan.wanted)
+    run = _Run(ctx, trajectory, canvas, denoiser, watched, plan.guided, plan.wanted)
     x = run.follow()
     if not bool(torch.isfinite(x).all()):
         raise NodeError(
@@ -105,10 +106,11 @@ class _Run:
         canvas: Canvas,
         denoiser: Denoiser,
         watched: Watched,
+        guided: Guided,
         wanted: Wanted,
     ) -> None:
         self._ctx, self._trajectory, self._canvas = ctx, trajectory, canvas
-        self._denoiser, self._watched = denoiser, watched
+        self._denoiser, self._watched, self._guided = denoiser, watched, guided
         total = len(trajectory.sigmas) - 1
         self._wanted = range(1 if wanted == "all" else total, total + 1) if wanted != "none" else range(0)
         self._keys: list[str] = []
@@ -117,11 +119,15 @@ class _Run:
 
     def follow(self) -> torch.Tensor:
         """X at the end, on the CPU; where memory does not suffice, it goes on in a slower mode."""
-        weights = self._ctx.weights
-        first = weights.changes(self._denoiser)
+        weights, guided = self._ctx.weights, self._guided
+
+        def changed() -> str:
+            return " ".join(name for name in (weights.changes(self._denoiser), guided.changes) if name)
+
+        first = changed()
 
         def work() -> torch.Tensor:
-            changes = weights.changes(self._denoiser)
+            changes = changed()
             if changes != first:
                 # Steps from here on are not what they would have been, and are kept under other keys.
                 done = self._last.step if self._last is not None else 0
@@ -130,7 +136,8 @@ class _Run:
             self._watched.take()
             return self._follow()
 
-        return weights.stepping_down(self._denoiser, work)
+        # Entries one by one take hardly longer: nothing else is given up before.
+        return stepping_down(lambda: guided.ask_fewer() or weights.step_down(self._denoiser), work)
 
     def _follow(self) -> torch.Tensor:
         ctx, trajectory, canvas = self._ctx, self._trajectory, self._canvas

@@ -93,10 +93,11 @@ def custom(
     solver = as_solver(ctx.extension("solver", choice.name))
     solver = solver.given({name: value for name, value in choice.options.items() if name in solver.options})
     levels = Sigmas(sigmas.values, flow=sigmas.flow)
-    if any(level <= after for level, after in pairwise(levels)) or any(level < 0 for level in levels):
+    falls = {level > after for level, after in pairwise(levels)}
+    if len(falls) > 1 or len(set(levels)) < len(levels) or any(level < 0 for level in levels):
         raise NodeError(
-            "The sigmas do not fall from step to step.",
-            "Give noise levels in falling order.",
+            "The sigmas do not fall from step to step, nor do they rise.",
+            "Give noise levels in falling order, or all of them turned round.",
             socket="sigmas",
         )
     with guiding(ctx, guider) as (denoiser, guided):

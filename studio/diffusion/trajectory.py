@@ -129,8 +129,9 @@ class Trajectory:
 
     def _acting(self, ranged: list[Ranged], k: int) -> Iterator[str]:
         """What acts in step `k`; where it begins or ends within a step that looks inside, the ends too."""
-        first = self.sampling.progress(self.sigmas[k])
-        last = self.sampling.progress(self.sigmas[k + 1]) if self.solver.inner else first
+        ends = [self.sampling.progress(sigma) for sigma in self.sigmas[k : k + 2]]
+        # Turned round, a trajectory goes from picture to noise.
+        first, last = (min(ends), max(ends)) if self.solver.inner else (ends[0], ends[0])
         for (begin, end), digest in ranged:
             if begin <= first and (last < end or end >= 1):
                 yield digest

@@ -13,6 +13,7 @@ from studio.diffusion.guidance.regions import Box
 from studio.types import ConditioningEntry
 
 Span = tuple[float, float]
+ALL = 2**30
 _NOTHING = 1e-37
 
 
@@ -40,12 +41,14 @@ class Estimator:
 
     Attributes:
         tiling: Height, width and overlap of tiles in latent pixels; None asks for all of x at once.
+        most: Entries that are asked for in one call.
     """
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.tiling: tuple[int, int, int] | None = None
         self._denoiser = denoiser
-        self._most = 2**30
+        self.most = ALL
+        self._together = 0
         self._weights: dict[object, torch.Tensor] = {}
         self._feathers: dict[tuple[Box, regions.Size], torch.Tensor] = {}
         self._crops: dict[object, ConditioningEntry] = {}
@@ -96,14 +99,17 @@ class Estimator:
         """All in one call, or in as many as memory allows."""
         found: list[torch.Tensor] = []
         while len(found) < len(entries):
-            part = entries[len(found) : len(found) + self._most]
-            try:
-                found += self._denoiser(x, sigma, part, perturb)
-            except torch.OutOfMemoryError:
-                if len(part) == 1:
-                    raise
-                self._most = len(part) // 2
+            part = entries[len(found) : len(found) + self.most]
+            self._together = len(part)
+            found += self._denoiser(x, sigma, part, perturb)
         return found
+
+    def ask_fewer(self) -> bool:
+        """Ask for half as many entries at once as in the last call; False where that was for one alone."""
+        if self._together < 2:
+            return False
+        self.most = self._together // 2
+        return True
 
     def _tiles(self, size: regions.Size) -> list[Box]:
         if self.tiling is None or (size[0] <= self.tiling[0] and size[1] <= self.tiling[1]):

@@ -11,7 +11,7 @@ import torch
 from studio.cache import codec
 from studio.diffusion.api import Denoiser, Perturb
 from studio.diffusion.guidance.effects import Effect, Moment, factor, number
-from studio.diffusion.guidance.estimates import Estimator, Span, acting, acts
+from studio.diffusion.guidance.estimates import ALL, Estimator, Span, acting, acts
 from studio.errors import NodeError
 from studio.types import Conditioning, ConditioningEntry, Json, Patch
 
@@ -92,6 +92,15 @@ class Guided:
     def unguided(self, x: torch.Tensor, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
         """The picture as guided, and as estimated under the negative conditioning alone."""
         return self._estimate(x, sigma, both=True)
+
+    def ask_fewer(self) -> bool:
+        """Ask for fewer entries at once from now on; False where it was one alone."""
+        return self._ask.ask_fewer()
+
+    @property
+    def changes(self) -> str:
+        """Names what, in the way the denoiser is asked, moves the bits of what it gives; empty if nothing."""
+        return "" if self._ask.most == ALL else f"{self._ask.most} at once"
 
     def ranged(self) -> Iterator[Ranged]:
         """All that acts on the trajectory, each with its range: what the keys of steps are made of."""

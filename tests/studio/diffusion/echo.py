@@ -23,6 +23,7 @@ class Echo:
 
     Attributes:
         calls: Shape of x, entries and perturbation of every call.
+        most: Entries it takes at once before memory is used up.
     """
 
     def __init__(self, sampling: Sampling = SD, most: int = 2**30) -> None:
@@ -33,7 +34,7 @@ class Echo:
         self.networks: Mapping[str, Any] = {}
         self.defaults: Mapping[str, Json] = {}
         self.calls: list[tuple[tuple[int, ...], tuple[ConditioningEntry, ...], Perturb | None]] = []
-        self._most = most
+        self.most = most
 
     def check(self) -> None:
         """Nobody waits."""
@@ -45,7 +46,7 @@ class Echo:
         entries: Sequence[ConditioningEntry],
         perturb: Perturb | None = None,
     ) -> list[torch.Tensor]:
-        if len(entries) > self._most:
+        if len(entries) > self.most:
             raise torch.OutOfMemoryError("no room")
         self.calls.append((tuple(x.shape), tuple(entries), perturb))
         seen = x * (0.5 / (1 + sigma**2)) * (0.5 if perturb else 1)
@@ -74,6 +75,15 @@ class Shelf:
 
     def numerics(self) -> str:
         return "cpu/float32"
+
+    def fit(self, denoiser: Echo, shape: tuple[int, ...]) -> None:
+        """There is room enough."""
+
+    def changes(self, denoiser: Echo) -> str:
+        return ""
+
+    def step_down(self, denoiser: Echo) -> bool:
+        return False
 
 
 def entry(level: float, **fields: Any) -> ConditioningEntry:

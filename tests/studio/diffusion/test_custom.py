@@ -170,6 +170,7 @@ def test_solvers_that_ask_for_the_negative_apart_are_given_it() -> None:
     ("sigmas", "message"),
     [
         (Sigmas((1.0, 2.0, 0.0)), "do not fall"),
+        (Sigmas((1.0, 1.0, 0.0)), "do not fall"),
         (Sigmas((1.0, 0.5, -0.5)), "do not fall"),
         (Sigmas((1.0, 0.5, 0.0), flow=True), "another kind of model"),
     ],
@@ -178,6 +179,17 @@ def test_sigmas_that_lead_nowhere_are_a_sentence(sigmas: Sigmas, message: str) -
     with pytest.raises(NodeError, match=message) as caught:
         Run()(sigmas=sigmas)
     assert caught.value.socket == "sigmas"
+
+
+def test_turned_round_it_leads_from_the_picture_to_noise_that_leads_back() -> None:
+    levels = Sigmas(tuple(karras(SD, 400))[:-1])
+    turned = Sigmas(levels.values[::-1])
+    euler, guider = SolverChoice("euler"), basic_guider(MODEL, POSITIVE)
+    picture = Run()(guider, sigmas=levels, solver=euler).latent
+    noise = Run()(guider, disable_noise(), turned, euler, picture).latent
+    assert noise.samples.std() > 5
+    again = Run()(guider, disable_noise(), levels, euler, noise).latent
+    assert torch.allclose(again.samples, picture.samples, atol=0.1)
 
 
 def test_no_steps_leave_the_latent_as_it_is() -> None:

@@ -204,6 +204,25 @@ def test_the_advanced_form_over_all_steps_is_the_plain_one() -> None:
     assert torch.equal(Run(None)(node=k_sampler_advanced), Run(None)())
 
 
+def test_where_memory_does_not_allow_it_entries_are_asked_for_one_by_one(store: Store) -> None:
+    expected = Run(None)(positive=told(entry(0.7)))
+    run = Run(store)
+    run.shelf.denoiser.most = 1
+    assert torch.equal(run(positive=told(entry(0.7))), expected)
+    assert [len(entries) for _, entries, _ in run.shelf.denoiser.calls] == [1] * 2 * STEPS
+    # Asked for all at once the bits may be others: nothing is taken from that run.
+    again = Run(store)
+    again(positive=told(entry(0.7)))
+    assert again.calls == STEPS
+
+
+def test_where_nothing_helps_it_says_so() -> None:
+    run = Run(None)
+    run.shelf.denoiser.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        run()
+
+
 def test_a_sampler_needs_no_negative() -> None:
     assert torch.equal(Run(None)(negative=None), Run(None)(guidance=1.0))
 
