@@ -15,7 +15,7 @@ from studio.diffusion import loading
 from studio.diffusion.api import Check, Loader
 from studio.diffusion.control import Residuals
 from studio.errors import NodeError
-from studio.models.control_header import UNION_KINDS, ControlPlan
+from studio.models.control_plan import UNION_KINDS, ControlPlan
 from studio.types import Control
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from studio.diffusion.conditioning import each
 from studio.diffusion.families.controlnet import plan_at
 from studio.diffusion.tensors import borrow
 from studio.errors import NodeError
-from studio.models.control_header import FLUX_KINDS, UNION_KINDS, ControlPlan, title_of
+from studio.models.control_header import title_of
+from studio.models.control_plan import FLUX_KINDS, UNION_KINDS, ControlPlan
 from studio.types import Conditioning, Control, Image, Mask, Recipe
 
 

@@ -17,7 +17,7 @@ from studio.diffusion.control import check_width, fitted, shared
 from studio.diffusion.control_networks import Loaded, built
 from studio.diffusion.kl import Kl
 from studio.errors import NodeError
-from studio.models.control_header import FLUX_KINDS, ControlPlan
+from studio.models.control_plan import FLUX_KINDS, ControlPlan
 from studio.types import ConditioningEntry, Control
 
 _PATCH = 2

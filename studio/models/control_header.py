@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Mapping
 
-from studio.models.transformer_keys import Piece, flux_pieces
+from studio.models.control_plan import ControlPlan, Shapes, count, hint_layer
+from studio.models.control_transformer_header import flux, flux_of_pixels, sd3
 from studio.types import Json
 
-Shapes = Mapping[str, tuple[int, ...]]
-Kind = Literal["controlnet", "union", "t2i", "sd3", "flux"]
 _WRAPPERS = ("control_model.", "module.", "controlnet.")
 _RESNET = {
     "in_layers.0": "norm1",
@@ -23,49 +20,6 @@ _RESNET = {
     "skip_connection": "conv_shortcut",
 }
 _HEAD = 64
-UNION_KINDS: Mapping[str, int] = {
-    "pose": 0,
-    "depth": 1,
-    "soft_edge": 2,
-    "line": 3,
-    "normal": 4,
-    "segments": 5,
-    "tile": 6,
-    "repaint": 7,
-}
-"""What a picture shows, as the union ControlNets of SDXL number it."""
-FLUX_KINDS: Mapping[str, int] = {
-    "line": 0,
-    "tile": 1,
-    "depth": 2,
-    "blur": 3,
-    "pose": 4,
-    "grey": 5,
-    "low_quality": 6,
-}
-"""What a picture shows, as the union ControlNets of Flux number it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlPlan:
-    """A control network as its file describes it.
-
-    Attributes:
-        kind: ``controlnet`` (of a UNet), ``union`` (of a UNet, for several kinds of picture), ``t2i``
-            (T2I-Adapter), ``sd3``, ``flux``.
-        width: Of the tokens it is told beside the picture; 0 where it is told none.
-        config: Arguments of the network's class in diffusers.
-        names: The network's name of a weight → the file's.
-        kinds: Kinds of picture it tells apart; 0 where it takes one.
-        pieces: The network's name of a weight → where it lies, if it is a part of a tensor.
-    """
-
-    kind: Kind
-    width: int
-    config: Mapping[str, Json]
-    names: Mapping[str, str]
-    kinds: int = 0
-    pieces: Mapping[str, Piece] = field(default_factory=dict[str, Piece])
 
 
 def plan_of(shapes: Shapes) -> ControlPlan | None:
@@ -82,11 +36,11 @@ def plan_of(shapes: Shapes) -> ControlPlan | None:
         if "controlnet_cond_embedding.conv_in.weight" in bare:
             return _controlnet(bare, names)
         if "pos_embed_input.proj.weight" in bare and "controlnet_blocks.0.weight" in bare:
-            return _sd3(bare, names)
+            return sd3(bare, names)
         if "controlnet_x_embedder.weight" in bare and "controlnet_blocks.0.weight" in bare:
-            return _flux(bare, names)
+            return flux(bare, names)
         if "pos_embed_input.weight" in bare and "double_blocks.0.img_attn.qkv.weight" in bare:
-            return _flux_of_pixels(bare, names)
+            return flux_of_pixels(bare, names)
         return _adapter(names, shapes)
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return None
@@ -121,14 +75,14 @@ def _of_original(names: Mapping[str, str]) -> dict[str, str]:
     """Diffusers' names of the weights of a ControlNet that bears the names of its first implementation."""
     found: dict[str, str] = {}
     places = _places(names)
-    hints = 2 * (_count(names, r"input_hint_block\.(\d+)\.", step=2) - 1)
+    hints = 2 * (count(names, r"input_hint_block\.(\d+)\.", step=2) - 1)
     for name, key in names.items():
         new = name
         for old, prefix in places.items():
             if name.startswith(old):
                 new = prefix + _inner(name.removeprefix(old))
         if match := re.fullmatch(r"input_hint_block\.(\d+)\.(weight|bias)", name):
-            new = f"controlnet_cond_embedding.{_hint_layer(int(match[1]), hints)}.{match[2]}"
+            new = f"controlnet_cond_embedding.{hint_layer(int(match[1]), hints)}.{match[2]}"
         elif match := re.fullmatch(r"zero_convs\.(\d+)\.0\.(weight|bias)", name):
             new = f"controlnet_down_blocks.{match[1]}.{match[2]}"
         elif match := re.fullmatch(r"(time_embed|label_emb\.0)\.([02])\.(weight|bias)", name):
@@ -149,7 +103,7 @@ def _places(names: Mapping[str, str]) -> dict[str, str]:
         "middle_block.2.": "mid_block.resnets.1.",
     }
     block = layer = 0
-    for index in range(1, _count(names, r"input_blocks\.(\d+)\.")):
+    for index in range(1, count(names, r"input_blocks\.(\d+)\.")):
         if f"input_blocks.{index}.0.op.weight" in names:
             places[f"input_blocks.{index}.0.op."] = f"down_blocks.{block}.downsamplers.0.conv."
             block, layer = block + 1, 0
@@ -167,34 +121,28 @@ def _inner(name: str) -> str:
     return name
 
 
-def _hint_layer(index: int, last: int) -> str:
-    if index == 0:
-        return "conv_in"
-    return "conv_out" if index == last else f"blocks.{index // 2 - 1}"
-
-
 def _controlnet(bare: Shapes, names: Mapping[str, str]) -> ControlPlan:
-    blocks = _count(bare, r"down_blocks\.(\d+)\.")
+    blocks = count(bare, r"down_blocks\.(\d+)\.")
     channels = [bare[f"down_blocks.{index}.resnets.0.conv1.weight"][0] for index in range(blocks)]
     depths = [
-        _count(bare, rf"down_blocks\.{index}\.attentions\.0\.transformer_blocks\.(\d+)\.")
+        count(bare, rf"down_blocks\.{index}\.attentions\.0\.transformer_blocks\.(\d+)\.")
         for index in range(blocks)
     ]
-    deepest = _count(bare, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
+    deepest = count(bare, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
     keys = [bare[name] for name in bare if name.endswith("attn2.to_k.weight")]
     linear = any(len(bare[name]) == 2 for name in bare if name.endswith("proj_in.weight"))
     added = bare.get("add_embedding.linear_1.weight")
     width = keys[0][1] if keys else 2048 if added else 0
     hint = [bare["controlnet_cond_embedding.conv_in.weight"]]
-    count = _count(bare, r"controlnet_cond_embedding\.blocks\.(\d+)\.")
-    hint += [bare[f"controlnet_cond_embedding.blocks.{index}.weight"] for index in range(1, count, 2)]
+    layers = count(bare, r"controlnet_cond_embedding\.blocks\.(\d+)\.")
+    hint += [bare[f"controlnet_cond_embedding.blocks.{index}.weight"] for index in range(1, layers, 2)]
     config: dict[str, Json] = {
         "in_channels": bare["conv_in.weight"][1],
         "conditioning_channels": hint[0][1],
         "conditioning_embedding_out_channels": list[Json](shape[0] for shape in hint),
         "block_out_channels": list[Json](channels),
         "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths],
-        "layers_per_block": _count(bare, r"down_blocks\.0\.resnets\.(\d+)\."),
+        "layers_per_block": count(bare, r"down_blocks\.0\.resnets\.(\d+)\."),
         "transformer_layers_per_block": list[Json](
             depth or 1 for depth in (*depths[:-1], depths[-1] or deepest)
         ),
@@ -220,7 +168,7 @@ def _union(bare: Shapes, names: Mapping[str, str], config: Mapping[str, Json], w
     settings: dict[str, Json] = {
         "num_control_type": kinds,
         "num_trans_channel": inner,
-        "num_trans_layer": _count(bare, r"transformer_layes\.(\d+)\."),
+        "num_trans_layer": count(bare, r"transformer_layes\.(\d+)\."),
         "num_proj_channel": bare["spatial_ch_projs.weight"][0],
         "addition_time_embed_dim": bare["control_add_embedding.linear_1.weight"][1] // kinds,
     }
@@ -242,7 +190,7 @@ def _adapter(names: Mapping[str, str], shapes: Shapes) -> ControlPlan | None:
         elif "body.0.block1.weight" in names and (match := re.fullmatch(r"body\.(\d+)\.in_conv\.(.+)", name)):
             name = f"body.{int(match[1]) // 2}.in_conv.{match[2]}"
         found[f"adapter.{name}"] = key
-    depth = _count(found, r"adapter\.body\.(\d+)\.")
+    depth = count(found, r"adapter\.body\.(\d+)\.")
     first = shapes[found["adapter.body.0.in_conv.weight" if light else "adapter.conv_in.weight"]]
     pictured = 3 if first[1] % 3 == 0 else 1
     factor = math.isqrt(first[1] // pictured)
@@ -251,90 +199,8 @@ def _adapter(names: Mapping[str, str], shapes: Shapes) -> ControlPlan | None:
     config: dict[str, Json] = {
         "in_channels": pictured,
         "channels": list[Json](channels[:-1] if light else channels),
-        "num_res_blocks": _count(found, r"adapter\.body\.0\.resnets\.(\d+)\."),
+        "num_res_blocks": count(found, r"adapter\.body\.0\.resnets\.(\d+)\."),
         "downscale_factor": factor,
         "adapter_type": "light_adapter" if light else "full_adapter_xl" if factor == 16 else "full_adapter",
     }
     return ControlPlan("t2i", 0, config, found)
-
-
-def _sd3(bare: Shapes, names: Mapping[str, str]) -> ControlPlan:
-    inner, taken, patch = bare["pos_embed_input.proj.weight"][:3]
-    layers = _count(bare, r"transformer_blocks\.(\d+)\.")
-    own = bare.get("pos_embed.proj.weight")
-    told = bare.get("context_embedder.weight")
-    places = bare.get("pos_embed.pos_embed")
-    config: dict[str, Json] = {
-        "patch_size": patch,
-        "in_channels": own[1] if own else 16,
-        "extra_conditioning_channels": taken - (own[1] if own else 16),
-        "num_layers": layers,
-        "attention_head_dim": _HEAD,
-        "num_attention_heads": inner // _HEAD,
-        "joint_attention_dim": told[1] if told else None,
-        "caption_projection_dim": told[0] if told else inner,
-        "pooled_projection_dim": bare["time_text_embed.text_embedder.linear_1.weight"][1],
-        "pos_embed_max_size": math.isqrt(places[1]) if places else 192,
-        "use_pos_embed": own is not None,
-        "qk_norm": "rms_norm" if "transformer_blocks.0.attn.norm_q.weight" in bare else None,
-        "dual_attention_layers": list[Json](
-            index for index in range(layers) if f"transformer_blocks.{index}.attn2.to_q.weight" in bare
-        ),
-        # Those with positions of their own were trained without the pooled text.
-        "force_zeros_for_pooled_projection": own is not None,
-    }
-    return ControlPlan("sd3", told[1] if told else 0, config, names)
-
-
-def _flux(bare: Shapes, names: Mapping[str, str]) -> ControlPlan:
-    inner, taken = bare["controlnet_x_embedder.weight"]
-    head = bare["transformer_blocks.0.attn.norm_q.weight"][0]
-    modes = bare.get("controlnet_mode_embedder.weight")
-    hint = bare.get("input_hint_block.conv_out.weight")
-    config: dict[str, Json] = {
-        "in_channels": taken,
-        "num_layers": _count(bare, r"transformer_blocks\.(\d+)\."),
-        "num_single_layers": _count(bare, r"single_transformer_blocks\.(\d+)\."),
-        "attention_head_dim": head,
-        "num_attention_heads": inner // head,
-        "joint_attention_dim": bare["context_embedder.weight"][1],
-        "pooled_projection_dim": bare["time_text_embed.text_embedder.linear_1.weight"][1],
-        "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in bare,
-        "num_mode": modes[0] if modes else None,
-        "conditioning_embedding_channels": hint[0] if hint else None,
-    }
-    if hint:
-        config["patch_size"] = 2  # it folds squares of pixels itself, where latents come folded
-    kinds = modes[0] if modes else 0
-    return ControlPlan("flux", bare["context_embedder.weight"][1], config, names, kinds)
-
-
-def _flux_of_pixels(bare: Shapes, names: Mapping[str, str]) -> ControlPlan | None:
-    """One in XLabs' layout: blocks under the names of Flux' authors, and convolutions that see pixels."""
-    pieces = flux_pieces(bare)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, piece in pieces.items():
-        rows = piece.rows
-        shapes[name] = bare[piece.key] if rows is None else (rows[1] - rows[0], *bare[piece.key][1:])
-    own: dict[str, str] = {}
-    last = 2 * (_count(bare, r"input_hint_block\.(\d+)\.", step=2) - 1)
-    for name in bare:
-        if match := re.fullmatch(r"input_hint_block\.(\d+)\.(weight|bias)", name):
-            own[f"input_hint_block.{_hint_layer(int(match[1]), last)}.{match[2]}"] = name
-        elif name.startswith("pos_embed_input."):
-            own[name.replace("pos_embed_input", "controlnet_x_embedder")] = name
-        elif name.startswith("controlnet_blocks."):
-            own[name] = name
-    shapes |= {name: bare[key] for name, key in own.items()}
-    plan = _flux(shapes, names)
-    told = {name: Piece(names[piece.key], piece.rows, piece.swapped) for name, piece in pieces.items()}
-    return replace(plan, names={name: names[key] for name, key in own.items()}, pieces=told)
-
-
-def _count(names: Iterable[str], pattern: str, step: int = 1) -> int:
-    """How many numbered parts there are, from 0 by `step`; those of a name of absurd length count none."""
-    numbers = {int(match[1]) for name in names if (match := re.match(pattern, name)) and len(match[1]) < 4}
-    count = 0
-    while count * step in numbers:
-        count += 1
-    return count

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from studio.errors import NodeError
 from studio.models import loose
-from studio.models.control_header import ControlPlan, plan_of, unsupported
+from studio.models.control_header import plan_of, unsupported
+from studio.models.control_plan import ControlPlan
 
 if TYPE_CHECKING:
     from studio.diffusion.api import Loader
