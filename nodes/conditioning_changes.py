@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from studio.api import Conditioning, Mask, NodeError, Range, node
+from studio.api import Conditioning, Context, Mask, Model, NodeError, Range, Sigmas, node
 
 Fraction = Annotated[float, Range(0, 1, step=0.01)]
 Strength = Annotated[float, Range(0, 10, step=0.01)]
@@ -208,6 +208,32 @@ def set_conditioning_range(
             socket="end",
         )
     return Conditioning(kept)
+
+
+@node(
+    "ranges_by_steps",
+    category="Conditioning",
+    device=True,
+    synonyms=("prompt editing", "prompt schedule by step", "karras"),
+)
+def ranges_by_steps(ctx: Context, model: Model, conditioning: Conditioning, sigmas: Sigmas) -> Conditioning:
+    """Let ranges act in the steps of a schedule, where they are parts of the way from noise to picture.
+
+    What ends half the way then ends with half of the steps, and [a|b] in a prompt takes turns at every step,
+    however the schedule spreads them: as A1111 counts.
+
+    Args:
+        model: The model that is to follow the schedule.
+        conditioning: What acts in ranges, encoded for as many steps as the schedule has.
+        sigmas: The schedule.
+    """
+    from studio.diffusion.conditioning import changed
+    from studio.diffusion.prompt_schedule import on_steps
+
+    with ctx.weights.use(ctx, model.recipe) as denoiser:
+        progress = [float(denoiser.sampling.progress(level)) for level in sigmas.values[:-1]]
+    moved = ((old, on_steps(old.span, progress)) for old in conditioning.entries)
+    return Conditioning(tuple(changed(old, span=span) for old, span in moved if span is not None))
 
 
 @node(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 Span = tuple[float, float]
@@ -159,3 +159,21 @@ def _words(parts: tuple[Part, ...], start: float, step: int) -> str:
         else:
             waiting += reversed(part.options[step % len(part.options)])
     return "".join(words)
+
+
+def on_steps(span: Span, progress: Sequence[float]) -> Span | None:
+    """The range that acts in the same steps of another schedule; None if in none.
+
+    Args:
+        span: Of a schedule whose steps are spread evenly over the way.
+        progress: How far the other schedule is at the beginning of each of its steps, 0–1, rising.
+    """
+    start, end = (_edge(int(edge * len(progress) + 2 * _EARLY), progress) for edge in span)
+    return (start, end) if start < end else None
+
+
+def _edge(step: int, progress: Sequence[float]) -> float:
+    """A point between the beginning of a step and that of the one before it."""
+    if step <= 0:
+        return 0.0
+    return 1.0 if step >= len(progress) else (progress[step - 1] + progress[step]) / 2

@@ -8,6 +8,7 @@ from nodes.conditioning_changes import (
     average_conditioning,
     combine_conditioning,
     concatenate_conditioning,
+    ranges_by_steps,
     set_conditioning_area,
     set_conditioning_area_px,
     set_conditioning_mask,
@@ -15,9 +16,12 @@ from nodes.conditioning_changes import (
     set_conditioning_strength,
     zero_conditioning,
 )
+from nodes.loaders import load_checkpoint
+from nodes.sigmas import karras_sigmas
 from studio.diffusion.conditioning import changed, entry
 from studio.errors import NodeError
 from studio.types import Conditioning
+from tests.studio.diffusion.bench import context
 
 
 def said(value: float, tokens: int = 2, width: int = 3, pooled: bool = True) -> Conditioning:
@@ -111,3 +115,16 @@ def test_zeros_keep_the_shape() -> None:
     assert not made.pooled.any()
     assert made.strength == 2.0
     assert zero_conditioning(said(4, pooled=False)).entries[0].pooled is None
+
+
+def test_ranges_are_moved_to_the_steps_of_a_schedule() -> None:
+    ctx = context()
+    half = set_conditioning_range(said(1), end=0.5)
+    model = load_checkpoint(ctx).model
+    levels = karras_sigmas(steps=4)
+    (moved,) = ranges_by_steps(ctx, model, half, levels).entries
+    with ctx.weights.use(ctx, model.recipe) as denoiser:
+        progress = [denoiser.sampling.progress(level) for level in levels.values]
+    assert progress[1] < moved.span[1] < progress[2]
+    assert moved.span[0] == 0
+    assert moved.digest == half.entries[0].digest

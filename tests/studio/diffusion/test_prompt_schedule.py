@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.diffusion.prompt_schedule import schedule
+from studio.diffusion.prompt_schedule import on_steps, schedule
 
 
 def steps(text: str, count: int) -> list[str]:
@@ -84,3 +84,13 @@ def test_deep_nesting_is_read() -> None:
     deep = "[a:" * 2000 + "b" + ":0.5]" * 2000
     assert schedule(deep, 20) == [((0, 0.5), "a"), ((0.5, 1), "b")]
     assert schedule("[" * 5000 + "]" * 5000, 20)[0][1] == "[" * 5000 + "]" * 5000
+
+
+def test_ranges_follow_the_steps_of_an_uneven_schedule() -> None:
+    progress = [1 - (1 - step / 10) ** 0.5 for step in range(10)]
+    told = [(on_steps(span, progress), words) for span, words in schedule("[a|b] [:x:4]", 10)]
+    acting = [[words for span, words in told if span and span[0] <= at < span[1]] for at in progress]
+    assert acting == [[f"{'ab'[step % 2]} {'x' * (step >= 4)}"] for step in range(10)]
+    assert on_steps((0.0, 1.0), progress) == (0.0, 1.0)
+    assert on_steps((0.51, 0.59), progress) is None
+    assert on_steps((0.5, 1.0), [0.0, 0.9]) == (0.45, 1.0)
