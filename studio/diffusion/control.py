@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.nn.functional import interpolate
@@ -16,6 +16,9 @@ from studio.types import ConditioningEntry, Control
 
 if TYPE_CHECKING:
     from studio.diffusion.unet import Batch
+
+_KEPT = 8
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,21 @@ class Residuals:
     down: tuple[torch.Tensor, ...] = ()
     mid: torch.Tensor | None = None
     inside: tuple[torch.Tensor, ...] = ()
+
+
+class Kept:
+    """What was made of the hints of the last few controls, so that steps need not make it again."""
+
+    def __init__(self) -> None:
+        self._made: dict[object, Any] = {}
+
+    def of(self, name: object, make: Callable[[], Made]) -> Made:
+        """What bears a name, made if it is not there."""
+        if name not in self._made:
+            while len(self._made) >= _KEPT:
+                del self._made[next(iter(self._made))]
+            self._made[name] = make()
+        return self._made[name]
 
 
 def residuals(networks: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
@@ -93,15 +111,14 @@ def check_width(network: Any, width: int) -> None:
 def hint_for(control: Control, network: Any, batch: Batch) -> torch.Tensor:
     """The picture at the size the network takes it, ``[count, 3, H, W]`` 0–1, kept from step to step."""
     height, width = (side * network.factor for side in batch.x.shape[-2:])
-    kept: dict[object, torch.Tensor] = network.hints
-    name = (control.digest, height, width, batch.count)
-    if name not in kept:
-        kept.clear()
+
+    def make() -> torch.Tensor:
         hint = fitted(control.hint, height, width).to(batch.x.device, batch.x.dtype)
         if len(hint) not in (1, batch.count):
             hint = hint[torch.arange(batch.count) % len(hint)]
-        kept[name] = hint.expand(batch.count, -1, -1, -1)
-    return kept[name]
+        return hint.expand(batch.count, -1, -1, -1)
+
+    return network.hints.of((control.digest, height, width, batch.count), make)
 
 
 def fitted(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from studio.diffusion import loading
 from studio.diffusion.api import Check, Loader
-from studio.diffusion.control import Residuals
+from studio.diffusion.control import Kept, Residuals
 from studio.errors import NodeError
 from studio.models.control_plan import UNION_KINDS, ControlPlan
 from studio.types import Control
@@ -32,7 +32,7 @@ class Loaded:
         network: The module.
         width: Of the tokens it was trained with; 0 where it takes none.
         factor: Pixels of the hint per latent pixel along a side.
-        hints: What was made of hints for the last call, by whoever fits them.
+        hints: What was made of hints, by whoever fits them.
     """
 
     factor = 8
@@ -47,7 +47,7 @@ class Loaded:
         self.source: Mapping[str, Mapping[str, torch.Tensor]] = {"control": source}
         self.nbytes = loading.nbytes(network)
         self.width = plan.width
-        self.hints: dict[object, torch.Tensor] = {}
+        self.hints = Kept()
         self.network = network
 
 
@@ -135,8 +135,7 @@ class Adapter(Loaded):
         self.xl = network.config.adapter_type == "full_adapter_xl"
         # Those of SDXL begin after its first halving.
         self.factor = self._unshuffle // 2 if self.xl else self._unshuffle
-        self._seen: torch.Tensor | None = None
-        self._features: list[torch.Tensor] = []
+        self._features = Kept()
 
     def residuals(self, control: Control, hint: torch.Tensor, batch: Batch) -> Residuals:
         """Features of the hint for all rows of a call.
@@ -152,11 +151,10 @@ class Adapter(Loaded):
                 f"Choose a T2I-Adapter for {other}.",
                 socket="positive",
             )
-        if self._seen is not hint:
-            self._features = self.network(self._input(hint))
-            self._seen = hint
+        name = (control.digest, tuple(hint.shape))
+        features: list[torch.Tensor] = self._features.of(name, lambda: self.network(self._input(hint)))
         times = len(batch.x) // len(hint)
-        return Residuals(inside=tuple(part.repeat(times, 1, 1, 1) for part in self._features))
+        return Residuals(inside=tuple(part.repeat(times, 1, 1, 1) for part in features))
 
     def _input(self, hint: torch.Tensor) -> torch.Tensor:
         if int(self.network.config.in_channels) == 1:

@@ -92,20 +92,20 @@ class TransformerControl(Loaded):
 
     def latent_hint(self, control: Control, vae: Any, call: Call, like: torch.Tensor) -> torch.Tensor:
         """The hint as a latent of the call's size, ``[count, C, H, W]``, kept from step to step."""
-        name = (control.digest, call.size, call.count)
-        if name not in self.hints:
-            if vae is None:
-                raise NodeError(
-                    "The ControlNet of this model takes its picture encoded.",
-                    "Wire the model's VAE to the node that applies the ControlNet.",
-                    socket="positive",
-                )
-            self.hints.clear()
+        if vae is None:
+            raise NodeError(
+                "The ControlNet of this model takes its picture encoded.",
+                "Wire the model's VAE to the node that applies the ControlNet.",
+                socket="positive",
+            )
+
+        def make() -> torch.Tensor:
             height, width = (side * vae.downscale for side in call.size)
             pixels = fitted(control.hint, height, width)
             latent = self.scaled(vae.encode(pixels * 2 - 1), vae).to(like.device, like.dtype)
-            self.hints[name] = _repeated(latent, call.count)
-        return self.hints[name]
+            return _repeated(latent, call.count)
+
+        return self.hints.of((control.digest, call.size, call.count), make)
 
     def scaled(self, latent: torch.Tensor, vae: Any) -> torch.Tensor:
         """The hint as it was scaled in training."""
@@ -147,13 +147,13 @@ class FluxControlNetwork(TransformerControl):
     def _hint(self, control: Control, vae: Any, call: Call, like: torch.Tensor) -> torch.Tensor:
         if self.network.input_hint_block is None:
             return packed(self.latent_hint(control, vae, call, like))
-        name = (control.digest, call.size, call.count)
-        if name not in self.hints:
-            self.hints.clear()
+
+        def make() -> torch.Tensor:
             # Its own layers bring pixels to the size of latents, eight times smaller.
             pixels = fitted(control.hint, *(side * self.factor for side in call.size))
-            self.hints[name] = _repeated((pixels * 2 - 1).to(like.device, like.dtype), call.count)
-        return self.hints[name]
+            return _repeated((pixels * 2 - 1).to(like.device, like.dtype), call.count)
+
+        return self.hints.of((control.digest, call.size, call.count), make)
 
     def _mode(self, control: Control) -> int:
         modes = int(self.network.config.num_mode)
