@@ -26,6 +26,7 @@ from studio.registry import Registry, discover
 REFERENCE = Path(__file__).parent.parent / "tests/data/solvers_reference.safetensors"
 AIM, AIM_OF_PATHS = 1e-4, 1e-3
 """Largest error in standard deviations of the reference; that of solvers with Brownian noise."""
+MOST_STEPS = 10_000
 
 
 def run(full: bool, reference: Path | None = None) -> list[Row]:
@@ -106,6 +107,10 @@ def read(path: Path) -> File:
                 facts[name] = float(value)
         except ValueError:
             raise SystemExit(f"{path}: “{name}” of its metadata is no number but “{value:.40}”.") from None
+    wrong = [name for name in ("mu", "s", "shift") if not math.isfinite(facts.get(name, 1.0))]
+    wrong += [name for name, least in (("steps", 1), ("shift", 1e-3), ("s", 0)) if facts.get(name, 1) < least]
+    if wrong or facts.get("steps", 1) > MOST_STEPS:
+        raise SystemExit(f"{path}: “{(wrong or ['steps'])[0]}” of its metadata is out of range.")
     return File(values, calls, **facts)
 
 
@@ -195,7 +200,10 @@ def ended(
     x = initial(shape, file.seed) * (sigmas[0] if sigmas.flow else math.sqrt(1 + sigmas[0] ** 2))
     path = solver.noise == "brownian"
     noise = Brownian(x, file.seed, sigmas) if path else Gaussian(x, file.seed)
-    *_, last = solver(denoise, sigmas, noise, State(0, x))
+    try:
+        *_, last = solver(denoise, sigmas, noise, State(0, x))
+    except (ArithmeticError, ValueError) as problem:
+        raise EntryError(f"the solver fails on its sigmas ({problem})") from None
     return last.x, calls
 
 
@@ -203,6 +211,8 @@ def error(ours: torch.Tensor, wanted: torch.Tensor) -> float:
     """The largest difference, in standard deviations of what is wanted."""
     if ours.shape != wanted.shape:
         raise EntryError(f"its shape is {list(wanted.shape)}, ours {list(ours.shape)}")
+    if wanted.numel() == 0:
+        raise EntryError("it is empty")
     if not bool(torch.isfinite(wanted).all()):
         raise EntryError("it holds what is no number")
     if not bool(torch.isfinite(ours).all()):
