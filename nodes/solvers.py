@@ -22,7 +22,7 @@ dpm_2_ancestral = _solver("dpm_2_ancestral", "dpm_2 that adds new noise at every
 lms = _solver("lms", "A polynomial through the last four slopes.")
 dpm_fast = _solver("dpm_fast", "Steps of third order with strides of its own; for 6 to 20 model calls.")
 dpm_adaptive = _solver(
-    "dpm_adaptive", "Takes as many model calls as it needs; heeds the schedule's ends only."
+    "dpm_adaptive", "As many model calls as it needs, whatever the steps; a batch shares its pace."
 )
 dpmpp_2s_ancestral = _solver("dpmpp_2s_ancestral", "Two calls a step, with new noise.")
 dpmpp_sde = _solver(

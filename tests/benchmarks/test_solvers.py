@@ -157,6 +157,28 @@ def test_metadata_that_is_no_number_is_told(tmp_path: Path, name: str, value: st
         solvers.run(False, path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("mu", "nan"), ("steps", "-3"), ("steps", "100000"), ("s", "-1")]
+)
+def test_metadata_out_of_range_is_told(tmp_path: Path, name: str, value: str) -> None:
+    path = written(tmp_path, {"sigmas/eps/karras": torch.rand(4)}, **{name: value})
+    with pytest.raises(SystemExit, match=f"“{name}” of its metadata is out of range"):
+        solvers.run(False, path)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="cannot be read as safetensors"):
+        solvers.run(False, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), ()])
+def test_entries_of_odd_shapes_are_no_trouble(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = {"sigmas/eps/given": torch.tensor([9.0, 3.0, 0.0]), "final/eps/euler/given": torch.zeros(shape)}
+    row = solvers.run(False, written(tmp_path, values))[0]
+    assert not row.met
+    assert (row.ours is None) == (0 in shape)
+
+
 def test_a_file_without_entries_is_told(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="holds no entry"):
         solvers.run(False, written(tmp_path, {"weights": torch.rand(4)}))

@@ -189,3 +189,12 @@ def test_plus_plus_heeds_the_estimate_without_guidance_where_it_is_offered(name:
     )
     assert not torch.equal(guided, alone)
     assert torch.equal(alone, bare.x)
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp_2m", "ddim", "ipndm"])
+def test_from_picture_to_noise_and_back_is_nearly_where_it_was(name: str) -> None:
+    levels = schedules.karras(KINDS["eps"], 200)[:-1]
+    x = start(initial((1, 4, 4, 4), SEED), Sigmas(levels, flow=False))
+    picture = end(SOLVERS[name], Sigmas(levels, flow=False), x)
+    noise = end(SOLVERS[name], Sigmas(levels[::-1], flow=False), picture)
+    assert float((noise - x).abs().max()) < 0.05 * float(x.std())
