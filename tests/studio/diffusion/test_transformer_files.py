@@ -89,6 +89,43 @@ def test_a_pipelines_folder_has_the_same_transformer(files: made.Files, tmp_path
             assert value == (tuple(theirs_too) if isinstance(value, tuple) else theirs_too), name
 
 
+def test_a_file_under_the_names_of_diffusers_has_the_same_transformer(
+    files: made.Files, tmp_path: Path
+) -> None:
+    wanted = files.transformer.state_dict()
+    file = checkpoints.save(tmp_path / "transformer.safetensors", ("transformer.", wanted))
+    network = loaded(load_diffusion_model(context(), path=str(file)).recipe)
+    found = network.modules["transformer"].state_dict()
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_a_packed_file_gives_what_diffusers_makes_of_it(tmp_path: Path) -> None:
+    from diffusers import GGUFQuantizationConfig, SD3Transformer2DModel
+
+    files = made.sd3(tmp_path)
+    files.transformer.save_pretrained(tmp_path / "transformer")
+    path = made.packed(tmp_path / "model.gguf", files.original, "sd3", gguf.GGMLQuantizationType.Q5_0)
+    theirs: Any = SD3Transformer2DModel.from_single_file(
+        str(path),
+        config=str(tmp_path),
+        subfolder="transformer",
+        quantization_config=GGUFQuantizationConfig(compute_dtype=torch.float32),
+        dtype=torch.float32,
+    )
+    told = entry(torch.randn(1, 6, made.WIDTH * 2 + 16), torch.randn(1, made.WIDTH * 2))
+    x = torch.randn(1, 16, 8, 8)
+    with torch.no_grad():
+        wanted = theirs(
+            hidden_states=x,
+            encoder_hidden_states=told.embeddings,
+            pooled_projections=told.pooled,
+            timestep=torch.tensor([500.0]),
+            return_dict=False,
+        )[0]
+        found = loaded(load_diffusion_model(context(), path=str(path)).recipe)(x, 0.5, [told])[0]
+    assert torch.allclose(found, x - wanted * 0.5, atol=1e-5)
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_eighths_paint_nearly_the_same(files: made.Files, tmp_path: Path, scaled: bool) -> None:
     small: dict[str, torch.Tensor] = {}
