@@ -8,7 +8,7 @@ import torch
 
 from studio.diffusion import schedules
 from studio.diffusion.api import State
-from studio.diffusion.noise import initial
+from studio.diffusion.noise import Batch, initial, source
 from studio.diffusion.schedules import Sampling, Sigmas, flow, scaled_linear
 from tests.studio.diffusion.reference import KINDS, start
 from tests.studio.diffusion.solvers.following import SEED, SOLVERS, Model, end, follow, noise_of, way
@@ -198,3 +198,18 @@ def test_from_picture_to_noise_and_back_is_nearly_where_it_was(name: str) -> Non
     picture = end(SOLVERS[name], Sigmas(levels, flow=False), x)
     noise = end(SOLVERS[name], Sigmas(levels[::-1], flow=False), picture)
     assert float((noise - x).abs().max()) < 0.05 * float(x.std())
+
+
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "dpm_adaptive"])
+def test_a_picture_of_a_batch_comes_out_alone_as_it_does_among_the_others(name: str, kind: str) -> None:
+    solver = SOLVERS[name]
+    sigmas, _ = way(solver, kind, "sgm_uniform", steps=6)
+    shape = (3, 4, 4, 4)
+    ends: list[torch.Tensor] = []
+    for batch in (None, Batch(3, (1,))):
+        x = start(initial(shape if batch is None else (1, *shape[1:]), SEED, batch), sigmas)
+        noise = source(solver.noise, sigmas, SEED, batch)(x, 0)
+        *_, last = solver(Model(sigmas), sigmas, noise, State(0, x))
+        ends.append(last.x)
+    assert torch.equal(ends[0][1:2], ends[1])
