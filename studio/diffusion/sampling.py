@@ -107,9 +107,11 @@ def custom(
                 "Make them with the model that is sampled.",
                 socket="sigmas",
             )
-        canvas = Canvas(denoiser, fitted(latent, denoiser), noise)
+        latent = fitted(latent, denoiser)
         wanted: Wanted = "all" if every else "last"
-        return sampled(ctx, denoiser, Plan(guider, guided, canvas, levels, solver, choice.name, wanted))
+        with sampling_of(denoiser, latent):
+            canvas = Canvas(denoiser, latent, noise)
+            return sampled(ctx, denoiser, Plan(guider, guided, canvas, levels, solver, choice.name, wanted))
 
 
 def _between(sigmas: Sigmas, settings: Settings) -> Sigmas:
