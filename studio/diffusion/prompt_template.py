@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ _WEIGHT = re.compile(r"\s*(\d*\.?\d+)::")
 _MAX_DRAWS = 10_000
 _MAX_LETTERS = 1_000_000
 _DEEPEST = 30
+_MOST_NESTED = 100
 
 
 def without_comments(text: str) -> str:
@@ -46,7 +48,7 @@ def resolve(text: str, seed: int, lines: Callable[[str], Sequence[str]]) -> str:
     """
     # `random()` alone is promised to stay the same between versions of Python.
     draw = random.Random(seed).random
-    waiting: list[tuple[str, int]] = [(without_comments(text), 0)]
+    waiting: list[tuple[str, int]] = [(_paired(without_comments(text)), 0)]
     spelt: list[str] = []
     draws = letters = 0
     while waiting:
@@ -67,7 +69,10 @@ def resolve(text: str, seed: int, lines: Callable[[str], Sequence[str]]) -> str:
             spelt.append(match[0][1:] if match[0][0] == "\\" else match[0])
             continue
         deeper = depth + (match[1] is not None)
-        waiting.extend((part, deeper) for part in reversed(_drawn(options, draw, lines)))
+        drawn = _drawn(options, draw, lines)
+        if match[0] != "{":
+            drawn = [_paired(part) for part in drawn]
+        waiting.extend((part, deeper) for part in reversed(drawn))
         draws += 1
         if draws > _MAX_DRAWS or letters > _MAX_LETTERS or deeper > _DEEPEST:
             raise NodeError(
@@ -76,6 +81,30 @@ def resolve(text: str, seed: int, lines: Callable[[str], Sequence[str]]) -> str:
                 socket="text",
             )
     return "".join(spelt)
+
+
+def _paired(text: str) -> str:
+    """Make plain characters of opening braces that nothing closes.
+
+    Raises:
+        NodeError: Choices lie in choices too deeply.
+    """
+    opened: list[int] = []
+    deepest = 0
+    for match in _INSIDE.finditer(text):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            deepest = max(deepest, len(opened))
+            opened.pop()
+    if deepest - len(opened) > _MOST_NESTED:
+        raise NodeError(
+            f"Choices in the prompt are nested more than {_MOST_NESTED} deep.",
+            "Take some apart.",
+            socket="text",
+        )
+    pieces = [text[start:end] for start, end in itertools.pairwise([0, *opened, len(text)])]
+    return "\\".join(pieces)
 
 
 def _options(text: str, start: int) -> tuple[list[str], int]:

@@ -99,6 +99,14 @@ def test_a_wildcard_that_names_itself_is_told_in_a_sentence() -> None:
         words("__loop__")
 
 
+def test_many_braces_are_plain_or_told_in_a_sentence() -> None:
+    assert words("{" * 5000) == "{" * 5000
+    assert words("{" * 5000 + "{a}") == "{" * 5000 + "a"
+    assert words("{" * 100 + "a" + "}" * 100) == "a"
+    with pytest.raises(NodeError, match="nested more than 100 deep"):
+        words("{" * 101 + "a" + "}" * 101)
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.text("{}|$:12ab _\\#/*\n", max_size=50), st.integers(0, 2**64 - 1))
 def test_any_text_resolves_and_twice_the_same(text: str, seed: int) -> None:
