@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from studio.api import Context, Extension, File, Image, NodeError, Range, UpscaleModel, node
+from studio.api import (
+    Conditioning,
+    Context,
+    Extension,
+    File,
+    Image,
+    Latent,
+    NodeError,
+    Range,
+    UpscaleModel,
+    node,
+)
 
 _MAX_PX = 16384
 
@@ -16,7 +27,28 @@ upscaler = Extension(
     "Networks that enlarge pictures: ESRGAN, Real-ESRGAN, compact ones; others through spandrel.",
 )
 
+latent_upscaler = Extension(
+    "family",
+    "latent_upscaler",
+    "studio.diffusion.families.latent_upscaler:FAMILY",
+    "The ×2 latent upscaler: a UNet that is shown a latent, and one CLIP text encoder.",
+)
+
 Method = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
+
+
+class ShownLatent(NamedTuple):
+    """What guides the sampler, and the latent to begin with.
+
+    Attributes:
+        positive: What the picture should show.
+        negative: What it should not show.
+        latent: Where to begin: twice as wide and high.
+    """
+
+    positive: Conditioning
+    negative: Conditioning
+    latent: Latent
 
 
 @node(
@@ -61,6 +93,28 @@ def upscale_with_model(
     from studio.diffusion.upscale import upscale
 
     return upscale(ctx, upscale_model.recipe, image, tile=tile, overlap=overlap)
+
+
+@node(
+    "latent_upscale_conditioning",
+    category="Conditioning",
+    title="Latent upscale conditioning",
+    synonyms=("x2 latent upscaler", "sd-x2-latent-upscaler", "StableDiffusionLatentUpscalePipeline"),
+)
+def latent_upscale_conditioning(
+    positive: Conditioning, latent: Latent, negative: Conditioning | None = None
+) -> ShownLatent:
+    """Show the ×2 latent upscaler a latent; sample with guidance 1 for a faithful enlargement.
+
+    Args:
+        positive: What the picture shows; may be empty.
+        latent: Latent to enlarge: of Stable Diffusion 1 or 2.
+        negative: What it should not show.
+    """
+    from studio.diffusion.latent_upscaler import doubling
+
+    both, empty = doubling([positive, negative or Conditioning(())], latent)
+    return ShownLatent(both[0], both[1], empty)
 
 
 @node("scale_image", category="Image", synonyms=("ImageScaleBy", "Upscale Image By", "factor", "zoom"))

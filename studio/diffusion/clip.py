@@ -62,6 +62,7 @@ class Clip:
         embeddings: Mapping[int, torch.Tensor],
         normed: bool = True,
         projected: bool = False,
+        bare: bool = False,
     ) -> Encoded:
         """Encode rows; see `studio.diffusion.api.TextNetwork`.
 
@@ -71,18 +72,19 @@ class Clip:
             embeddings: Of words that are in no vocabulary.
             normed: What a layer before the last gives goes through the last normalisation, too. What the
                 last gives always does.
+            bare: Nothing does, be it the last.
             projected: The pooled output goes through the projection, where the network has one.
         """
         rows = torch.tensor(ids, device=self._network.device)
         self._words = [(rows == name, vector) for name, vector in embeddings.items()]
         try:
-            given = self._network(rows.clamp(min=0), output_hidden_states=bool(skip))
+            given = self._network(rows.clamp(min=0), output_hidden_states=bool(skip) or bare)
         finally:
             self._words = []
         hidden = given.last_hidden_state
-        if skip:
+        if skip or bare:
             hidden = given.hidden_states[-1 - min(skip, self.layers)]
-            hidden = self._network.final_layer_norm(hidden) if normed else hidden
+            hidden = self._network.final_layer_norm(hidden) if normed and not bare else hidden
         pooled = given.pooler_output
         if projected and hasattr(self._network, "text_projection"):
             pooled = self._network.text_projection(pooled)
@@ -99,6 +101,7 @@ class Use:
         skip: Layers the family leaves out.
         normed: See `Clip.encode`.
         projected: See `Clip.encode`.
+        bare: See `Clip.encode`.
     """
 
     network: Clip
@@ -106,6 +109,7 @@ class Use:
     skip: int = 0
     normed: bool = True
     projected: bool = False
+    bare: bool = False
 
     @property
     def width(self) -> int:
@@ -132,6 +136,7 @@ class Use:
             embeddings=embeddings,
             normed=self.normed,
             projected=self.projected,
+            bare=self.bare,
         )
 
 

@@ -18,12 +18,14 @@ _IN_CHANNELS: dict[str, dict[int, str]] = {
     "stable_diffusion_2": {9: "inpainting", 5: "depth"},
     "sdxl": {9: "inpainting", 8: "pix2pix"},
     "x4_upscaler": {},
+    "latent_upscaler": {},
 }
 _FLUX_CHANNELS = {128: "control", 384: "fill"}
 _TEXTS: dict[str, tuple[str, ...]] = {
     "stable_diffusion": ("clip_l",),
     "stable_diffusion_2": ("clip_h",),
     "x4_upscaler": ("clip_h",),
+    "latent_upscaler": ("clip_l",),
     "sdxl": ("clip_l", "clip_g"),
     "stable_diffusion_3": ("clip_l", "clip_g", "t5"),
     "flux": ("clip_l", "t5"),
@@ -129,6 +131,8 @@ def _denoiser(found: Mapping[str, Any]) -> tuple[str, str] | None:
 def _unet(found: Mapping[str, Any], channels: int) -> tuple[str, str] | None:
     if found.get("encoder_hid_dim_type") or found.get("motion_module_type"):
         return None
+    if "KDownBlock2D" in cast("list[object]", found.get("down_block_types", [])):
+        return "latent_upscaler", ""
     family = "stable_diffusion_2" if found.get("use_linear_projection") else "stable_diffusion"
     if found.get("num_class_embeds"):
         family = "x4_upscaler"

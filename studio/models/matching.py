@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 BEARERS = frozenset(("model", "text_encoder", "conditioning", "control_net", "ip_adapter", "style_model"))
 """Wire types whose values are of one model family. (VAEs are shared between families.)"""
 _STARTER = "stable_diffusion"
-_NAMES: Mapping[str, str] = {**FAMILIES, "x4_upscaler": "the ×4 upscaler"}
+_NAMES: Mapping[str, str] = {
+    **FAMILIES,
+    "x4_upscaler": "the ×4 upscaler",
+    "latent_upscaler": "the latent upscaler",
+}
 _KIN = (frozenset(("stable_diffusion_2", "x4_upscaler")),)
 _MAX_STEPS = 10_000
 
