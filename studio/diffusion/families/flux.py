@@ -69,9 +69,10 @@ def _shift(variant: str, scheduler: Mapping[str, Any]) -> float | Callable[[int]
     return shift
 
 
-def _text_encoder(members: Mapping[str, Any]) -> Any:
+def _text_encoder(members: Mapping[str, Any], folders: frozenset[str]) -> Any:
     from studio.diffusion import clip, t5, tokenizer_t5
 
+    del folders
     networks: dict[str, Any] = {}
     if "clip_l" in members:
         networks["l"] = clip.Use(members["clip_l"], members["clip_l"].tokenizer)

@@ -39,7 +39,7 @@ class LatentTransformer:
         defaults: What suits a variant, which the name of the file or folder may tell more of.
         scale: Factor and shift of the latents of its autoencoder, where no configuration tells them.
         preview: Latent → RGB 0–1, offsets last.
-        join: Puts its text encoders together: from members by part.
+        join: Puts its text encoders together, from members by part; told which of them lie in folders.
     """
 
     name: str
@@ -51,7 +51,7 @@ class LatentTransformer:
     defaults: Callable[[str, str], Mapping[str, Json]]
     scale: tuple[float, float]
     preview: Sequence[Sequence[float]]
-    join: Callable[[Mapping[str, Any]], Any]
+    join: Callable[[Mapping[str, Any], frozenset[str]], Any]
 
     def recognise(self, path: Path) -> Mapping[str, tuple[str, ...]] | None:
         """Read header or index; see `studio.diffusion.api.Family`."""
@@ -63,7 +63,9 @@ class LatentTransformer:
     def load(self, recipe: Recipe, loader: Loader) -> Any:
         """Build one part; see `studio.diffusion.api.Family`."""
         if recipe.part == "text_encoder":
-            return self.join({member.part: loader.get(member) for member in recipe.members})
+            members = {member.part: loader.get(member) for member in recipe.members}
+            folders = (member.part for member in recipe.members if Path(member.path).is_dir())
+            return self.join(members, frozenset(folders))
         path = Path(recipe.path)
         kind = kind_at(path)
         if kind is None or recipe.part not in kind.parts:

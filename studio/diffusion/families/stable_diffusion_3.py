@@ -57,15 +57,18 @@ def _shift(variant: str, scheduler: Mapping[str, Any]) -> float:
     return float(scheduler.get("shift", _SHIFT))
 
 
-def _text_encoder(members: Mapping[str, Any]) -> Any:
+def _text_encoder(members: Mapping[str, Any], folders: frozenset[str]) -> Any:
     from studio.diffusion import clip, t5, tokenizer_t5
 
     networks: dict[str, Any] = {}
     for part in ("clip_l", "clip_g"):
         if part in members:
             network = members[part]
+            # Of CLIP-L the model was told what comes before the projection. In folders of diffusers the
+            # projection does nothing; files of CLIP-L alone carry one of CLIP's own.
+            projected = part == "clip_g" or part in folders
             networks[part.removeprefix("clip_")] = clip.Use(
-                network, network.tokenizer, skip=1, normed=False, projected=True
+                network, network.tokenizer, skip=1, normed=False, projected=projected
             )
     if "t5" in members:
         words = tokenizer_t5.t5(members["t5"].vocabulary, _TOKENS)

@@ -147,6 +147,22 @@ def test_eighths_paint_nearly_the_same(files: made.Files, tmp_path: Path, scaled
         assert (tensor - wanted).abs().max() <= 0.07 * wanted.abs().max() + 1e-6, name
 
 
+def test_the_projection_of_a_lone_clip_l_is_passed_over(tmp_path: Path) -> None:
+    files = made.sd3(tmp_path)
+    _, low, high, words = (str(path) for path in files.apart())
+    pooled: list[torch.Tensor] = []
+    for projection in (True, False):
+        if not projection:
+            plain = checkpoints.plain_clip(files.l)
+            plain.pop("text_projection.weight")
+            low = str(checkpoints.save(tmp_path / "plain.safetensors", ("", plain)))
+        texts = load_text_encoders(context(), kind="stable_diffusion_3", first=low, second=high, third=words)
+        given = encode_text(context(using=store()), texts, text="a fox").entries[0].pooled
+        assert given is not None
+        pooled.append(given)
+    assert torch.equal(*pooled)
+
+
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 def test_packed_files_stay_packed_and_paint_nearly_the_same(
     files: made.Files, tmp_path: Path, kind: str
