@@ -55,8 +55,8 @@ def encode_text(
         text: What the picture should show; as negative prompt, what it should not. (word) and (word:1.2)
             weigh words, \( is a bracket, embedding:name puts in an embedding.
         reading: What brackets mean. comfyui: (x:1.2) sets the weight. a1111: (x:1.2) multiplies, [x] weakens,
-            BREAK begins a chunk, [a:b:0.5] and [a|b] change words on the way, embeddings go by their bare
-            names, <lora:…> is left out. plain: all words are plain.
+            BREAK begins a chunk, AND another prompt, [a:b:0.5] and [a|b] change words on the way, embeddings
+            go by their bare names, <lora:…> is left out. plain: all words are plain.
         clip_skip: Which layer of CLIP is taken, counted from the end: 1 is the last, 2 the one before
             (ComfyUI's -2); 0 leaves it to the model.
         steps: Steps of the sampler, for [a:b:5] and [a|b] in a1111's reading, which count them as if spread

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from studio.diffusion.conditioning import entry
+from studio.diffusion.conditioning import changed, entry
 from studio.diffusion.embeddings import Embeddings
 from studio.diffusion.prompt_chunks import Chunk, chunks, embeddings_named, empty
-from studio.diffusion.prompt_reading import Reading
+from studio.diffusion.prompt_reading import Reading, together
 from studio.diffusion.prompt_schedule import schedule
 from studio.errors import NodeError
-from studio.types import Conditioning, TextEncoder
+from studio.types import Conditioning, ConditioningEntry, TextEncoder
 
 if TYPE_CHECKING:
     from studio.context import Context
@@ -40,7 +40,9 @@ def encode(
     steps: int = DEFAULT_STEPS,
     extra: Mapping[str, Json] | None = None,
 ) -> Conditioning:
-    """Encode a text of any length: one entry, and in A1111's reading one for each range with its own words.
+    """Encode a text of any length: one entry, or in A1111's reading one for each range with its own words.
+
+    Prompts that ``AND`` parts there become entries that act side by side, each with its weight.
 
     Args:
         text_encoder: Whose networks encode it, each with its own tokenizer.
@@ -52,9 +54,18 @@ def encode(
         extra: What the family is told besides.
 
     Raises:
-        NodeError: The text encoder's files have gone or do not fit; an embedding is missing or does not.
+        NodeError: The text encoder's files have gone or do not fit; an embedding is missing or does not;
+            a weight is no number above 0.
         Cancelled: Between layers.
     """
+    if reading == "a1111" and isinstance(text, str) and len(parts := together(text)) > 1:
+        told = [
+            (encode(text_encoder, words, ctx, reading=reading, skip=skip, steps=steps, extra=extra), strength)
+            for words, strength in parts
+        ]
+        return Conditioning(
+            tuple(_weighing(old, strength) for made, strength in told for old in made.entries)
+        )
     with ctx.weights.use(ctx, text_encoder.recipe) as encoder, torch.inference_mode():
         texts = {name: text if isinstance(text, str) else text.get(name, "") for name in encoder.networks}
         encoding = _Encoding(encoder, texts, reading, skip, ctx)
@@ -66,6 +77,16 @@ def encode(
         for told, (embedded, pooled) in encoded.items()
     }
     return Conditioning(tuple(replace(entries[told], span=span) for span, told in ranges))
+
+
+def _weighing(old: ConditioningEntry, strength: float) -> ConditioningEntry:
+    if strength <= 0:
+        raise NodeError(
+            f"A prompt beside AND weighs {strength:g}; it must weigh more than 0.",
+            "Move what should not be there to the negative prompt.",
+            socket="text",
+        )
+    return changed(old, strength=strength)
 
 
 def count(

@@ -13,6 +13,7 @@ EMPHASIS = 1.1
 BREAK = "BREAK"
 _ESCAPED = {"\\(": "\ufdd0", "\\)": "\ufdd1"}
 _SIGNS = re.compile(rf"\\[()\[\]\\]?|:\s*([+-]?[.\d]+)\s*\)|[()\[\]]|\b{BREAK}\b")
+_STRENGTH = re.compile(r":\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,21 @@ def a1111(text: str) -> list[Segment]:
         while opened[kind]:
             close(kind, factor)
     return _merged(words, weights)
+
+
+def together(text: str) -> list[tuple[str, float]]:
+    """The prompts that A1111 lets act side by side, parted by ``AND``, with the weight after each colon.
+
+    One prompt alone keeps its colon.
+    """
+    parts = re.split(r"\bAND\b", text)
+    if len(parts) == 1:
+        return [(text, 1.0)]
+    told: list[tuple[str, float]] = []
+    for part in parts:
+        match = _STRENGTH.search(part)
+        told.append((part[: match.start()], float(match[1])) if match else (part, 1.0))
+    return told
 
 
 def _number(text: str | None) -> float | None:

@@ -151,6 +151,21 @@ def test_a1111_schedules_become_entries_with_ranges() -> None:
     assert len({entry.digest for entry in entries}) == 4
 
 
+def test_prompts_that_act_together_become_entries_with_weights() -> None:
+    entries, _ = encoded("a [fox:dog:0.5] AND b :0.5", reading="a1111")
+    assert [(entry.span, entry.strength) for entry in entries] == [
+        ((0.0, 0.5), 1.0),
+        ((0.5, 1.0), 1.0),
+        ((0.0, 1.0), 0.5),
+    ]
+    (plain,), _ = encoded("b", reading="a1111")
+    assert torch.equal(entries[2].embeddings, plain.embeddings)
+    assert entries[2].digest != plain.digest
+    assert len(encoded("a AND b")[0]) == 1
+    with pytest.raises(NodeError, match="weighs -1; it must weigh more than 0"):
+        encoded("a AND b:-1", reading="a1111")
+
+
 def test_in_the_default_reading_brackets_are_words() -> None:
     entries, _ = encoded("a [fox|dog] [:x:0.5]")
     assert [entry.span for entry in entries] == [(0.0, 1.0)]

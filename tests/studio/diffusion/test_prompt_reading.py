@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.diffusion.prompt_reading import Segment, a1111, comfyui, read
+from studio.diffusion.prompt_reading import Segment, a1111, comfyui, read, together
 
 PROMPTS = st.text("(()):.1-25eabB,[]\\ \n|", max_size=40) | st.text(
     st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=30
@@ -145,3 +145,14 @@ def test_a1111_keeps_words_and_their_order(prompt: str) -> None:
 def test_deep_nesting_is_read(reading: str, prompt: str) -> None:
     segments = read(prompt, reading)  # type: ignore[arg-type]
     assert "".join(segment.text for segment in segments).count("a") == prompt.count("a")
+
+
+def test_prompts_act_together_with_their_weights() -> None:
+    assert together("a fox :1.2") == [("a fox :1.2", 1.0)]
+    assert together("a AND b: 0.5 AND (c:2) AND :.5") == [
+        ("a ", 1.0),
+        (" b", 0.5),
+        (" (c:2) ", 1.0),
+        (" ", 0.5),
+    ]
+    assert together("HAND and SAND") == [("HAND and SAND", 1.0)]
