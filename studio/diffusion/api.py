@@ -1,4 +1,7 @@
-"""What authors of solvers, schedules and families write against. Imports torch: use it inside bodies."""
+"""What authors of solvers, schedules, guiders, patches and families write against.
+
+Imports torch: use it inside bodies.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,23 @@ import torch
 from studio.diffusion.schedules import Sampling, Sigmas
 from studio.diffusion.solving import Denoise, Noise, Solver, State, Unguided, solver
 from studio.diffusion.tokenizer import Tokenizer
-from studio.types import ConditioningEntry, Json, Recipe
+from studio.types import ConditioningEntry, Json, Patch, Recipe
 
 if TYPE_CHECKING:
     from studio.diffusion.device import Place
 
-__all__ = ["Autoencoder", "Denoise", "Denoiser", "Encoder", "Family", "Loader", "Network", "Noise"]
-__all__ += ["Perturb", "Sampling", "Sigmas", "Solver", "State", "TextNetwork", "Tokenizer", "Unguided"]
+__all__ = ["Autoencoder", "Denoise", "Denoiser", "Encoder", "Family", "Guide", "Loader", "Network", "Noise"]
+__all__ += [
+    "Perturb",
+    "RunPatch",
+    "Sampling",
+    "Sigmas",
+    "Solver",
+    "State",
+    "TextNetwork",
+    "Tokenizer",
+    "Unguided",
+]
 __all__ += ["solver"]
 
 Check = Callable[[], None]
@@ -103,6 +116,28 @@ class TextNetwork(Protocol):
         Returns:
             float32 on the CPU: ``[rows, length, width]``, and the pooled ``[rows, width]`` where it has one.
         """
+        ...
+
+
+class Guide(Protocol):
+    """A registered guider: how two estimates become one. What it gives is kept under its name: no state."""
+
+    def __call__(self, positive: torch.Tensor, negative: torch.Tensor, scale: float) -> torch.Tensor:
+        """From the estimates ``[N, C, (T,) H, W]`` under both conditionings, another of that shape."""
+        ...
+
+
+class RunPatch(Protocol):
+    """A registered patch that changes how a denoiser runs, and not its weights.
+
+    Attributes:
+        kind: ``run``.
+    """
+
+    kind: Literal["run"]
+
+    def apply(self, denoiser: Any, patch: Patch) -> Callable[[], None]:
+        """Change a denoiser for as long as the patch acts; what is returned undoes it, last applied first."""
         ...
 
 

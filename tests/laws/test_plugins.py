@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from studio.errors import StudioError
 from studio.events import Event, NodeChanged
 from studio.executor import Executor, Request
 from studio.graph import ROOT, Graph, Node, Socket
-from studio.types import WireType
+from studio.types import Model, Patch, WireType
 from tests.laws import examples
 from tests.laws.everything import SAMPLE, registry
 
@@ -123,6 +124,16 @@ def test_the_sampler_takes_a_model_of_its_family() -> None:
     inputs = {**examples.inputs("core/k_sampler"), "model": model}
     latent = examples.call("core/k_sampler", examples.knobs("core/k_sampler"), inputs)
     assert latent.samples.sub(0.25).abs().max() < 0.01
+
+
+def test_its_patch_is_worn_and_taken_off() -> None:
+    model = examples.call("acme/load_grey", {"level": 0.25})
+    patch = Patch("acme_soften", params={"amount": 0.5})
+    patched = Model(replace(model.recipe, patches=(patch,)))
+    for used, level in ((patched, 0.125), (model, 0.25)):
+        inputs = {**examples.inputs("core/k_sampler"), "model": used}
+        latent = examples.call("core/k_sampler", examples.knobs("core/k_sampler"), inputs)
+        assert latent.samples.sub(level).abs().max() < 0.01
 
 
 def test_its_values_are_kept_by_the_cache() -> None:

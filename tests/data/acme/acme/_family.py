@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Grey:
-    """A denoiser that takes every noisy picture for plain grey."""
+    """A denoiser that takes every noisy picture for plain grey of a level."""
 
     def __init__(self, level: float, device: torch.device, check: Callable[[], None]) -> None:
         import torch
@@ -28,7 +28,7 @@ class Grey:
         self.device, self.check = device, check
         self.networks: Mapping[str, Any] = {}
         self.defaults: Mapping[str, Json] = {"steps": 4}
-        self._level = level
+        self.level = level
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class Grey:
     ) -> list[torch.Tensor]:
         """The same grey under every entry."""
         self.check()
-        return [x.new_full(x.shape, self._level) for _ in entries]
+        return [x.new_full(x.shape, self.level) for _ in entries]
 
 
 class GreyFamily:

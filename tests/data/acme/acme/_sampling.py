@@ -1,11 +1,12 @@
 """What the declarations name; imported when first used, so torch may be at the top."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from studio.api import Image, Json
+from studio.api import Image, Patch
 from studio.diffusion.api import Denoise, Noise, Sampling, Sigmas, State, solver
 
 
@@ -34,11 +35,24 @@ def steady(positive: torch.Tensor, negative: torch.Tensor, scale: float) -> torc
     return guided * (positive.norm() / guided.norm().clamp(min=1e-8))
 
 
-def soften(weight: torch.Tensor, params: Mapping[str, Json]) -> torch.Tensor:
-    """Scale a weight down by the parameter “amount”."""
-    amount = params.get("amount", 0.0)
-    assert isinstance(amount, int | float)
-    return weight * (1 - amount)
+class Soften:
+    """Lets a denoiser of the package's family see less bright by the parameter “amount”."""
+
+    kind: Literal["run"] = "run"
+
+    def apply(self, denoiser: Any, patch: Patch) -> Callable[[], None]:
+        """Change its level, and give back what undoes that."""
+        level, amount = denoiser.level, patch.params.get("amount", 0.0)
+        assert isinstance(amount, int | float)
+        denoiser.level = level * (1 - amount)
+
+        def undo() -> None:
+            denoiser.level = level
+
+        return undo
+
+
+SOFTEN = Soften()
 
 
 def outline(image: Image) -> Image:
