@@ -68,7 +68,9 @@ class Both(NamedTuple):
     ),
 )
 def load_controlnet(
-    ctx: Context, *, path: Annotated[str, File(content="model", folder=True)] = ""
+    ctx: Context,
+    *,
+    path: Annotated[str, File(content="model", folder=True, kinds=("controlnet", "t2i_adapter"))] = "",
 ) -> ControlNet:
     """Name a network that follows a picture; its weights are loaded when they are first needed.
 

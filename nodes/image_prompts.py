@@ -40,7 +40,9 @@ style_model = Extension(
     synonyms=("CLIPVisionLoader", "Load CLIP Vision", "SigLIP", "image encoder"),
 )
 def load_clip_vision(
-    ctx: Context, *, path: Annotated[str, File(content="model", folder=True)] = ""
+    ctx: Context,
+    *,
+    path: Annotated[str, File(content="model", folder=True, kinds=("clip_vision", "checkpoint"))] = "",
 ) -> ClipVision:
     """Name a network that looks at pictures; its weights are loaded when they are first needed.
 
@@ -60,7 +62,9 @@ def load_clip_vision(
     instant=True,
     synonyms=("IPAdapterModelLoader", "IPAdapterUnifiedLoader", "image prompt", "plus face"),
 )
-def load_ip_adapter(ctx: Context, *, path: Annotated[str, File(content="model")] = "") -> IpAdapter:
+def load_ip_adapter(
+    ctx: Context, *, path: Annotated[str, File(content="model", kinds=("ip_adapter",))] = ""
+) -> IpAdapter:
     """Name a network that lets pictures prompt a model; its weights are loaded when they are first needed.
 
     Args:
@@ -86,7 +90,7 @@ def load_ip_adapter(ctx: Context, *, path: Annotated[str, File(content="model")]
     synonyms=("StyleModelLoader", "Load Style Model", "Redux", "flux1-redux-dev"),
 )
 def load_style_model(
-    ctx: Context, *, path: Annotated[str, File(content="model", folder=True)] = ""
+    ctx: Context, *, path: Annotated[str, File(content="model", folder=True, kinds=("style",))] = ""
 ) -> StyleModel:
     """Name a network that turns a picture into tokens; its weights are loaded when they are first needed.
 
