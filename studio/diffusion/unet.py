@@ -17,6 +17,7 @@ from studio.diffusion.schedules import Sampling
 from studio.errors import NodeError
 from studio.types import ConditioningEntry, Json
 
+_ALONE = ("class_labels", "timestep_cond")
 _BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock", "Downsample2D", "Upsample2D")
 Added = Callable[[Sequence[ConditioningEntry], tuple[int, int]], Mapping[str, torch.Tensor]]
 
@@ -51,8 +52,8 @@ class Facts:
         downscale: Picture pixels per latent pixel along a side.
         preview: Latent → RGB 0–1, offsets last.
         defaults: What suits it; see `studio.diffusion.api.Denoiser`.
-        added: From entries and the picture's height and width in pixels, further arguments, one row an entry: ``text_embeds``,
-            ``time_ids`` or ``class_labels``.
+        added: From entries and the picture's height and width in pixels, further arguments, one row an
+            entry: ``text_embeds``, ``time_ids``, ``class_labels`` or ``timestep_cond``.
         idle_concat: What stands for concatenated channels in an entry that brings none, from their shape.
     """
 
@@ -209,9 +210,7 @@ class UNet:
 
 
 def _arguments(added: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """As UNet2DConditionModel takes them: class labels alone, the rest together."""
-    rest = {name: values for name, values in added.items() if name != "class_labels"}
-    arguments: dict[str, Any] = {"added_cond_kwargs": rest} if rest else {}
-    if "class_labels" in added:
-        arguments["class_labels"] = added["class_labels"]
-    return arguments
+    """As UNet2DConditionModel takes them: some alone, the rest together."""
+    alone = {name: values for name, values in added.items() if name in _ALONE}
+    rest = {name: values for name, values in added.items() if name not in _ALONE}
+    return {**alone, "added_cond_kwargs": rest} if rest else dict(alone)

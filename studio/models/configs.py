@@ -54,6 +54,8 @@ def unet(shapes: Shapes, family: str) -> dict[str, Any]:
     }
     if up != down[::-1]:
         config["reverse_transformer_layers_per_block"] = [depth or max(middle, 1) for depth in up]
+    if "time_embedding.cond_proj.weight" in shapes:
+        config["time_cond_proj_dim"] = shapes["time_embedding.cond_proj.weight"][1]
     return config | _told_beside(shapes)
 
 

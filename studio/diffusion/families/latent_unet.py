@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from studio.diffusion.families import told_guidance
 from studio.diffusion.schedules import Prediction, Sampling, linear, scaled_linear
 from studio.errors import NodeError
 from studio.models.recognise import kind_at
@@ -126,12 +127,14 @@ class LatentUnet:
         metadata, marks = pieces.metadata_and_marks(path)
         told = Told(path.name.lower(), kind.variant, tensors, metadata, marks)
         scheduler = pieces.scheduler_at(path)
+        mark = tensors.get(told_guidance.MARK)
+        guided = None if mark is None else int(mark.shape[1])
         facts = Facts(
             sampling_of(scheduler) if scheduler else self.predicts(told),
             pieces.downscale_at(path, kind, self.downscale),
             preview_at(path, self.preview),
-            self.defaults(told),
-            self.added(told),
+            self.defaults(told) if guided is None else {**self.defaults(told), **told_guidance.DEFAULTS},
+            self.added(told) if guided is None else told_guidance.with_guidance(guided, self.added(told)),
             self.idle_concat(told),
         )
         network, source = pieces.unet_network(tensors, config, self.name, loader, path.name)

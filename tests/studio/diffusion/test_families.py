@@ -11,9 +11,9 @@ import torch
 
 from nodes.conditioning import encode_text
 from nodes.latent import empty_latent
-from nodes.loaders import Checkpoint, load_checkpoint
+from nodes.loaders import Checkpoint, load_checkpoint, load_diffusion_model
 from nodes.sampling import k_sampler
-from studio.diffusion.conditioning import changed
+from studio.diffusion.conditioning import changed, entry
 from studio.models.recognise import kind_at
 from studio.types import Conditioning
 from tests.studio.diffusion import checkpoints
@@ -192,3 +192,31 @@ def test_single_file_and_folder_are_the_same_model(name: str, tmp_path: Path) ->
         latent = samples[:1, :, :4, :4]
         assert torch.equal(one.decode(latent), other.decode(latent))
         assert one.downscale == 2 ** (case.vae_levels - 1)
+
+
+def test_a_unet_that_is_told_its_guidance_is_told_it_as_its_pipeline_does(tmp_path: Path) -> None:
+    from diffusers.models.embeddings import get_timestep_embedding
+
+    network = checkpoints.unet(time_cond_proj_dim=32)
+    texts, vae = checkpoints.clip(), checkpoints.vae()
+    scheduler = {"prediction_type": "epsilon"}
+    folder = checkpoints.save_folder(
+        tmp_path / "folder", {}, scheduler, unet=network, text_encoder=texts, vae=vae
+    )
+    bare = checkpoints.save(tmp_path / "lcm.safetensors", ("", network.state_dict()))
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
+    tokens = torch.randn(1, 77, 32, generator=torch.Generator().manual_seed(5))
+    how = get_timestep_embedding(torch.tensor([3.5 - 1]), 32, downscale_freq_shift=1, scale=1000)
+    with torch.no_grad():
+        wanted = network(noise, 999, tokens, timestep_cond=how).sample
+    told_ = entry(tokens, extra={"guidance": 3.5})
+    for recipe in (
+        load_checkpoint(context(), path=str(folder)).model.recipe,
+        load_diffusion_model(context(), path=str(bare)).recipe,
+    ):
+        with store().use(context(), recipe) as unet, torch.no_grad():
+            assert unet.defaults["solver"] == "lcm"
+            sigma = unet.sampling.high
+            x = noise * (1 + sigma**2) ** 0.5
+            found = (x - unet(x, sigma, [told_])[0]) / sigma
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
