@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListView,
     QMenu,
+    QMessageBox,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -25,6 +26,7 @@ from studio.models.catalogue import Entry
 from ui.models.details import Details
 from ui.models.listing import ENTRY, Listing, Row
 from ui.models.shelf import Shelf
+from ui.models.vocabulary import Vocabulary
 from ui.models.wording import OTHER, TYPES, matches
 from ui.theme import DARK, METRICS
 
@@ -42,6 +44,8 @@ class ModelPanel(QWidget):
     def __init__(self, shelf: Shelf, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._shelf = shelf
+        self.vocabulary = Vocabulary(parent=self)
+        self.vocabulary.ended.connect(self._fetched)
         self.query = QLineEdit(self)
         self.query.setPlaceholderText("Search by name, family, word")
         self.query.setAccessibleName("Search models")
@@ -161,10 +165,20 @@ class ModelPanel(QWidget):
         menu.clear()
         menu.addAction("Add a folder…", self.add_folder)
         menu.addAction("Look again", self._shelf.look)
+        if self.vocabulary.wanted(self._shelf.entries()):
+            fetching = self.vocabulary.busy
+            words = "Fetching T5's vocabulary…" if fetching else "Fetch T5's vocabulary from the hub (0.8 MB)"
+            menu.addAction(words, self.vocabulary.fetch).setEnabled(not fetching)
         if self._shelf.folders:
             menu.addSeparator()
         for folder in self._shelf.folders:
             menu.addAction(f"Forget {folder}", partial(self._shelf.forget_folder, folder))
+
+    def _fetched(self, trouble: str) -> None:
+        if trouble:
+            box = QMessageBox(QMessageBox.Icon.Warning, "T5's vocabulary", trouble, parent=self.window())
+            box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            box.open()
 
 
 def _is(entry: Entry, kind: str | None) -> bool:
