@@ -16,7 +16,7 @@ from studio.diffusion.noise import initial
 from studio.diffusion.prompt import encode
 from studio.diffusion.prompt_chunks import chunks
 from studio.errors import NodeError
-from studio.types import Image, Latent, Mask, Model, TextEncoder
+from studio.types import ConditioningEntry, Image, Latent, Mask, Model, TextEncoder
 
 if TYPE_CHECKING:
     from studio.context import Context
@@ -64,36 +64,9 @@ def attention_maps(
     """
     places = _places(ctx, text_encoder, look)
     told = encode(text_encoder, look.text, ctx).entries
-    found: dict[str, torch.Tensor] = {}
     with ctx.weights.use(ctx, model.recipe) as denoiser, torch.inference_mode():
         latent = fitted(latent, denoiser)
-        run = getattr(denoiser, "attention", None)
-        if run is None:
-            raise NodeError(
-                "The attention of this model cannot be looked at: it is a transformer.",
-                "Choose a model with a UNet, such as Stable Diffusion 1, 2 or XL.",
-                socket="model",
-            )
-        samples = latent.samples.to(denoiser.device)
-        noise = initial(tuple(samples.shape), look.seed).to(denoiser.device)
-        size = (int(samples.shape[-2]), int(samples.shape[-1]))
-        wanted = [part.strip() for part in look.layers.split(",") if part.strip()]
-        for step, progress in enumerate(np.linspace(look.start, look.end, look.steps)):
-            sigma = _sigma(denoiser, float(progress))
-
-            def note(layer: str, weights: torch.Tensor, step: int = step) -> None:
-                if wanted and not any(part in layer for part in wanted):
-                    return
-                name = {"nothing": "", "layers": layer, "steps": str(step)}[look.apart]
-                seen = _seen(weights, places, size)
-                found[name] = found[name] + seen if name in found else seen
-
-            run.capture = note
-            try:
-                denoiser(samples + noise * sigma, sigma, acting(told, float(progress))[:1])
-            finally:
-                run.capture = None
-            ctx.progress(step + 1, look.steps)
+        found = _gathered(ctx, denoiser, latent, told, places, look)
     if not found:
         raise NodeError(
             f"No layer has “{look.layers}” in its name.",
@@ -101,10 +74,50 @@ def attention_maps(
             socket="layers",
         )
     maps = torch.cat(list(found.values())).flatten(0, 1)
-    side = (size[0] * latent.downscale, size[1] * latent.downscale)
+    side = tuple(int(pixels) * latent.downscale for pixels in latent.samples.shape[-2:])
     values = _scaled(interpolate(maps[:, None], size=side, mode="bilinear")[:, 0])
     mask: Mask = values.cpu().numpy().copy()
     return _coloured(mask), mask
+
+
+def _gathered(
+    ctx: Context,
+    denoiser: Any,
+    latent: Latent,
+    told: Sequence[ConditioningEntry],
+    places: Sequence[Sequence[int]],
+    look: Look,
+) -> dict[str, torch.Tensor]:
+    """By what gets maps of its own: sums ``[words, N, H, W]`` over all looks."""
+    run = getattr(denoiser, "attention", None)
+    if run is None:
+        raise NodeError(
+            "The attention of this model cannot be looked at: it is a transformer.",
+            "Choose a model with a UNet, such as Stable Diffusion 1, 2 or XL.",
+            socket="model",
+        )
+    samples = latent.samples.to(denoiser.device)
+    noise = initial(tuple(samples.shape), look.seed).to(denoiser.device)
+    size = (int(samples.shape[-2]), int(samples.shape[-1]))
+    wanted = [part.strip() for part in look.layers.split(",") if part.strip()]
+    found: dict[str, torch.Tensor] = {}
+    for step, progress in enumerate(np.linspace(look.start, look.end, look.steps)):
+        sigma = _sigma(denoiser, float(progress))
+
+        def note(layer: str, weights: torch.Tensor, step: int = step) -> None:
+            if wanted and not any(part in layer for part in wanted):
+                return
+            name = {"nothing": "", "layers": layer, "steps": str(step)}[look.apart]
+            seen = _seen(weights, places, size)
+            found[name] = found[name] + seen if name in found else seen
+
+        run.capture = note
+        try:
+            denoiser(samples + noise * sigma, sigma, acting(told, float(progress))[:1])
+        finally:
+            run.capture = None
+        ctx.progress(step + 1, look.steps)
+    return found
 
 
 def _sigma(denoiser: Any, progress: float) -> float:
