@@ -87,8 +87,15 @@ def sampled(ctx: Context, denoiser: Denoiser, plan: Plan) -> Sampled:
         predicted = run.predicted()
         return Sampled(
             replace(canvas.latent, samples=canvas.end(x.clone(), sigmas)),
-            None if predicted is None else replace(canvas.latent, samples=predicted),
+            None if predicted is None else _seen_latent(canvas.latent, predicted),
         )
+
+
+def _seen_latent(like: Latent, samples: torch.Tensor) -> Latent:
+    """Predicted pictures as a latent; of several steps they are a batch of their own, without a mask."""
+    if len(samples) == len(like.samples):
+        return replace(like, samples=samples)
+    return Latent(samples, like.downscale)
 
 
 def _is_mask(ctx: Context, patch: Patch) -> bool:

@@ -80,6 +80,8 @@ def test_the_last_prediction_of_a_plain_step_is_the_picture() -> None:
 
 
 def test_the_prediction_of_every_step_is_kept_on_demand() -> None:
+    part = replace(LATENT, first=1, of=4, noise_mask=torch.ones(2, 8, 8))
+    assert Run()(latent=part, keep_steps=True).predicted.noise_mask is None
     made = Run()(keep_steps=True)
     assert made.predicted.samples.shape == (12, 4, 8, 8)
     assert torch.equal(made.predicted.samples[-2:], Run()().predicted.samples)
