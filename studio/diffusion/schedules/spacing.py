@@ -1,4 +1,8 @@
-"""Schedules that choose sigmas by a rule of their own from any denoiser's table. Free of torch."""
+"""Schedules that choose sigmas by a rule of their own from any denoiser's table. Free of torch.
+
+Levels are those of single precision, spaced in it, so that they are bit for bit what other tools have: a
+Brownian path tells levels apart that differ by the last bit.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from studio.diffusion.schedules.levels import Sampling, Sigmas
 
@@ -16,12 +20,12 @@ Schedule = Callable[[Sampling, int], Sigmas]
 
 def normal(sampling: Sampling, steps: int) -> Sigmas:
     """Timesteps run evenly from the last to the first."""
-    return _at_times(sampling, np.linspace(*_times(sampling), steps))
+    return _at_times(sampling, _even(*_times(sampling), steps))
 
 
 def sgm_uniform(sampling: Sampling, steps: int) -> Sigmas:
     """Timesteps run evenly over one point more, the last of which is left out."""
-    return _at_times(sampling, np.linspace(*_times(sampling), steps + 1)[:-1])
+    return _at_times(sampling, _even(*_times(sampling), steps + 1)[:-1])
 
 
 def simple(sampling: Sampling, steps: int) -> Sigmas:
@@ -43,19 +47,20 @@ def karras(sampling: Sampling, steps: int) -> Sigmas:
 
 def even_in_root(low: float, high: float, steps: int, rho: float) -> list[float]:
     """Sigmas from `high` to `low`, even in their ρ-th root: Karras et al. (2022), eq. 5."""
-    ends = low ** (1 / rho), high ** (1 / rho)
-    return [(ends[1] + part * (ends[0] - ends[1])) ** rho for part in np.linspace(0, 1, steps).tolist()]
+    ends = float(_single(low)) ** (1 / rho), float(_single(high)) ** (1 / rho)
+    taken = _single(_even(0, 1, steps) * _single(ends[0] - ends[1]))
+    return _single(_single(taken + _single(ends[1])) ** rho).tolist()
 
 
 def exponential(sampling: Sampling, steps: int) -> Sigmas:
     """Even in the logarithm of sigma."""
-    return ended(sampling, even_in_log(sampling.low, sampling.high, steps, 1.0))
+    return ended(sampling, np.exp(_even(_log(sampling.high), _log(sampling.low), steps)))
 
 
 def even_in_log(low: float, high: float, steps: int, rho: float) -> list[float]:
     """Sigmas from `high` to `low`, their logarithms even for ρ = 1, denser at the low end for a larger ρ."""
-    ends = math.log(low), math.log(high)
-    return [math.exp(ends[0] + part**rho * (ends[1] - ends[0])) for part in np.linspace(1, 0, steps).tolist()]
+    parts = _single(_even(1, 0, steps) ** rho)
+    return _single(np.exp(_single(parts * (_log(high) - _log(low)) + _log(low)))).tolist()
 
 
 def beta(sampling: Sampling, steps: int) -> Sigmas:
@@ -75,8 +80,9 @@ def beta_quantiles(sampling: Sampling, steps: int, a: float, b: float) -> Sigmas
 
 def kl_optimal(sampling: Sampling, steps: int) -> Sigmas:
     """Even in the angle whose tangent is sigma: Sabour et al., "Align Your Steps" (2024), theorem 3.1."""
-    angles = np.linspace(math.atan(sampling.high), math.atan(sampling.low), steps)
-    return ended(sampling, [math.tan(angle) for angle in angles])
+    parts = _single(np.arange(steps) / max(steps - 1, 1))
+    last, first = (_single(math.atan(_single(sigma))) for sigma in (sampling.low, sampling.high))
+    return ended(sampling, np.tan(_single(_single(parts * last) + _single((1 - parts) * first))))
 
 
 def linear_quadratic(sampling: Sampling, steps: int) -> Sigmas:
@@ -96,13 +102,41 @@ def _times(sampling: Sampling) -> tuple[float, float]:
     return sampling.timestep(sampling.high), sampling.timestep(sampling.low)
 
 
-def _at_times(sampling: Sampling, times: Iterable[float]) -> Sigmas:
-    return ended(sampling, [sampling.sigma(float(time)) for time in times])
+def _at_times(sampling: Sampling, times: NDArray[np.float64]) -> Sigmas:
+    """`Sampling.sigma`, in single precision."""
+    if sampling.flow:
+        part = _single(times / len(sampling.table))
+        return ended(
+            sampling, _single(sampling.shift * part) / _single(1 + _single((sampling.shift - 1) * part))
+        )
+    logs = _single(np.log(_single(sampling.table)))
+    below = np.clip(np.floor(times).astype(int), 0, len(logs) - 1)
+    above = np.minimum(below + 1, len(logs) - 1)
+    part = times - below
+    return ended(sampling, np.exp(_single(_single((1 - part) * logs[below]) + _single(part * logs[above]))))
 
 
 def ended(sampling: Sampling, values: Iterable[float]) -> Sigmas:
-    """Levels for a denoiser, with a last one of 0 put behind them."""
-    return Sigmas((*(float(value) for value in values), 0.0), flow=sampling.flow, sampling=sampling)
+    """Levels for a denoiser, in single precision, with a last one of 0 put behind them."""
+    levels: list[float] = _single(list(values)).tolist()
+    return Sigmas((*levels, 0.0), flow=sampling.flow, sampling=sampling)
+
+
+def _even(start: float, stop: float, count: int) -> NDArray[np.float64]:
+    """Even points, spaced in single precision from both ends to the middle, as tensors are filled."""
+    stride = _single(_single(_single(stop) - _single(start)) / max(count - 1, 1))
+    index = np.arange(count)
+    rising, falling = _single(start) + stride * index, _single(stop) - stride * (count - 1 - index)
+    return _single(np.where((index < count // 2) | (count == 1), rising, falling))
+
+
+def _log(value: float) -> float:
+    return math.log(_single(value))
+
+
+def _single(values: ArrayLike) -> NDArray[np.float64]:
+    """Numbers rounded to single precision."""
+    return np.asarray(values, dtype=np.float32).astype(np.float64)
 
 
 def denoised_part(

@@ -111,7 +111,8 @@ def test_align_your_steps_gives_the_published_levels_at_ten_steps() -> None:
 
 
 def test_turbo_takes_tenths_of_the_table_and_no_more_than_ten() -> None:
-    assert schedules.turbo(SD, 4) == (*(SD.table[index] for index in (999, 899, 799, 699)), 0)
+    tenths = (*(SD.table[index] for index in (999, 899, 799, 699)), 0.0)
+    assert tuple(schedules.turbo(SD, 4)) == pytest.approx(tenths, rel=1e-6)
     assert len(schedules.turbo(SD, 30)) == 11
 
 
@@ -152,3 +153,13 @@ def test_levels_know_what_the_denoiser_was_trained_on() -> None:
     assert bare.sampling.shift == 1
     assert bare.of(FLOW).sampling is FLOW
     assert Sigmas((1.0, 0.0), flow=False).sampling.high == pytest.approx(SD.high)
+
+
+@pytest.mark.parametrize("name", ["karras", "exponential", "simple", "ddim_uniform", "beta"])
+def test_levels_of_stable_diffusion_are_the_reference_to_the_last_bit(name: str) -> None:
+    assert list(getattr(schedules, name)(SD, 12)) == entries()[f"sigmas/eps/{name}"].tolist()
+
+
+@pytest.mark.parametrize("name", ["karras", "exponential", "sgm_uniform"])
+def test_levels_of_a_flow_are_the_reference_to_the_last_bit(name: str) -> None:
+    assert list(getattr(schedules, name)(FLOW, 12)) == entries()[f"sigmas/flow/{name}"].tolist()
