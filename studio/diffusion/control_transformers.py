@@ -15,6 +15,7 @@ from studio.diffusion.api import Loader
 from studio.diffusion.conditioning import name_of
 from studio.diffusion.control import check_width, fitted, shared
 from studio.diffusion.control_networks import Loaded, built
+from studio.diffusion.flux import packed
 from studio.diffusion.kl import Kl
 from studio.errors import NodeError
 from studio.models.control_plan import FLUX_KINDS, ControlPlan
@@ -102,14 +103,13 @@ class TransformerControl(Loaded):
         def make() -> torch.Tensor:
             height, width = (side * vae.downscale for side in call.size)
             pixels = fitted(control.hint, height, width)
-            latent = self.scaled(vae.encode(pixels * 2 - 1), vae).to(like.device, like.dtype)
-            return _repeated(latent, call.count)
+            return _repeated(self.encoded(pixels, vae).to(like.device, like.dtype), call.count)
 
         return self.hints.of((control.digest, call.size, call.count), make)
 
-    def scaled(self, latent: torch.Tensor, vae: Any) -> torch.Tensor:
-        """The hint as it was scaled in training."""
-        return latent
+    def encoded(self, pixels: torch.Tensor, vae: Any) -> torch.Tensor:
+        """The hint ``[N, 3, H, W]`` as a latent; what is to be made up, below 0, is black."""
+        return vae.encode(pixels.clamp(min=0) * 2 - 1)
 
 
 class FluxControlNetwork(TransformerControl):
@@ -203,18 +203,16 @@ class Sd3ControlNetwork(TransformerControl):
         spread = [given[int(index / (blocks / len(given)))] for index in range(blocks)]
         return {"block_controlnet_hidden_states": spread}
 
-    def scaled(self, latent: torch.Tensor, vae: Any) -> torch.Tensor:
-        """Without the shift of the VAE, for networks that were trained so."""
-        if not self.network.config.force_zeros_for_pooled_projection:
-            return latent
-        return latent + vae.shift * vae.scale if isinstance(vae, Kl) else latent
-
-
-def packed(latent: torch.Tensor) -> torch.Tensor:
-    """Squares of 2 × 2 as tokens, as Flux takes them: ``[N, C, H, W]`` → ``[N, H/2 · W/2, 4C]``."""
-    count, channels, height, width = latent.shape
-    squares = latent.reshape(count, channels, height // _PATCH, _PATCH, width // _PATCH, _PATCH)
-    return squares.permute(0, 2, 4, 1, 3, 5).reshape(count, -1, channels * _PATCH**2)
+    def encoded(self, pixels: torch.Tensor, vae: Any) -> torch.Tensor:
+        """See `TransformerControl`; with a channel of what is kept, or without the VAE's shift."""
+        latent = super().encoded(pixels, vae)
+        settings = self.network.config
+        if settings.extra_conditioning_channels:
+            kept = (pixels >= 0).all(1, keepdim=True).float()
+            return torch.cat([latent, interpolate(kept, size=latent.shape[-2:]).to(latent)], dim=1)
+        if settings.force_zeros_for_pooled_projection and isinstance(vae, Kl):
+            return latent + vae.shift * vae.scale
+        return latent
 
 
 def _in_runs(samples: Sequence[torch.Tensor], blocks: int) -> list[torch.Tensor]:

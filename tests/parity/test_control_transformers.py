@@ -100,8 +100,23 @@ def test_a_controlnet_of_flux_gives_the_latents_of_diffusers(
     compare("Flux.1 dev", what, "FluxControlNetPipeline", latents=(mine.samples, latents))
 
 
+@pytest.mark.parametrize(
+    ("what", "settings"),
+    [
+        ("ControlNet", {"joint_attention_dim": tiny.TEXT_WIDTH, "caption_projection_dim": 32}),
+        (
+            "ControlNet without words and positions of its own",
+            {
+                "joint_attention_dim": None,
+                "use_pos_embed": False,
+                "pos_embed_type": None,
+                "force_zeros_for_pooled_projection": False,
+            },
+        ),
+    ],
+)
 def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
-    tmp_path: Path, compare: Compare
+    tmp_path: Path, compare: Compare, what: str, settings: dict[str, Any]
 ) -> None:
     from diffusers import SD3ControlNetModel, StableDiffusion3ControlNetPipeline
 
@@ -113,10 +128,9 @@ def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
             num_layers=2,
             attention_head_dim=8,
             num_attention_heads=4,
-            joint_attention_dim=tiny.TEXT_WIDTH,
-            caption_projection_dim=32,
             pooled_projection_dim=2 * tiny.CROSS,
             pos_embed_max_size=24,
+            **settings,
         ),
         3,
     )
@@ -135,8 +149,51 @@ def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
     net = load_controlnet(ours.ctx, path=str(tmp_path / "control"))
     both = apply_controlnet(ours.told(PROMPT), ours.told(NEGATIVE), net, image, ours.parts.vae, strength=0.7)
     mine = ours.sampled(*both, schedule="normal")
+    compare("SD 3.5 large", what, "StableDiffusion3ControlNetPipeline", latents=(mine.samples, latents))
+
+
+def test_repainting_by_a_controlnet_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+    from diffusers import SD3ControlNetModel, StableDiffusion3ControlNetInpaintingPipeline
+
+    pipe = tiny.stable_diffusion_3(large=True)
+    pipe.save_pretrained(tmp_path / "model")
+    network = randomised(
+        SD3ControlNetModel(
+            sample_size=16,
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            joint_attention_dim=tiny.TEXT_WIDTH,
+            caption_projection_dim=32,
+            pooled_projection_dim=2 * tiny.CROSS,
+            pos_embed_max_size=24,
+            extra_conditioning_channels=1,
+        ),
+        3,
+    )
+    network.save_pretrained(tmp_path / "control")
+    parts = {name: part for name, part in pipe.components.items() if "image_encoder" not in name}
+    parts.pop("feature_extractor", None)
+    beside = quiet(StableDiffusion3ControlNetInpaintingPipeline(**parts, controlnet=network))
+    image, repaint = picture(seed=3), np.zeros((1, SIDE_PX, SIDE_PX), np.float32)
+    repaint[:, 6:20, 8:26] = 1
+    latents, _ = theirs(
+        beside,
+        latents=initial(SHAPE, SEED),
+        control_image=pixels(image) * 2 - 1,
+        control_mask=torch.from_numpy(repaint)[None],
+        controlnet_conditioning_scale=0.7,
+    )
+    ours = Ours(tmp_path / "model")
+    net = load_controlnet(ours.ctx, path=str(tmp_path / "control"))
+    told_both = ours.told(PROMPT), ours.told(NEGATIVE)
+    both = apply_controlnet(*told_both, net, image, ours.parts.vae, None, repaint, strength=0.7)
+    mine = ours.sampled(*both, schedule="normal")
     compare(
-        "SD 3.5 large", "ControlNet", "StableDiffusion3ControlNetPipeline", latents=(mine.samples, latents)
+        "SD 3.5 large",
+        "ControlNet for repainting",
+        "StableDiffusion3ControlNetInpaintingPipeline",
+        latents=(mine.samples, latents),
     )
 
 

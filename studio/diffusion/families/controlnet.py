@@ -63,7 +63,9 @@ def plan_at(path: Path) -> ControlPlan | None:
         told = json.loads((path / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return plan
-    return replace(plan, config=cast("dict[str, Any]", told)) if isinstance(told, dict) else plan
+    if not isinstance(told, dict):
+        return plan
+    return replace(plan, config={**plan.config, **cast("dict[str, Any]", told)})
 
 
 def name_of_alien(path: Path) -> str:
