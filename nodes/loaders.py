@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from studio.api import Context, Extension, File, Json, Model, NodeError, TextEncoder, Vae, node
@@ -160,10 +161,20 @@ def load_text_encoders(
     return TextEncoder(text_encoders(paths, "" if kind == "auto" else kind, ctx))
 
 
+def _told_by_name(knobs: Mapping[str, Json]) -> list[str]:
+    """What a VAE's name decides: the kind, where it is left to that, and the file of its other half."""
+    from studio.models.apart import other_half
+
+    path = Path(str(knobs["path"]))
+    half = other_half(path)
+    return [*([path.name] if knobs["kind"] == "auto" else []), *([str(half)] if half else [])]
+
+
 @node(
     "load_vae",
     category="Loaders",
     instant=True,
+    refs=_told_by_name,
     synonyms=("VAELoader", "Load VAE", "TAESD", "autoencoder"),
 )
 def load_vae(

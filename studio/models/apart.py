@@ -114,7 +114,7 @@ def vae(path: str, family: str, ctx: Context) -> Recipe:
     kind = recognise.kind_at(place)
     if parts is None or kind is None:
         raise NodeError(f"{place.name} is {_told(place)}, and holds no VAE.", "Choose a VAE.", socket="path")
-    part = family or _scale(place, kind, parts)
+    part = family or _scale(place, Path(path).name.lower(), kind, parts)
     if part not in parts:
         raise NodeError(
             f"{place.name} is a VAE of {kind.variant}, which is not one of this kind of model.",
@@ -127,8 +127,8 @@ def vae(path: str, family: str, ctx: Context) -> Recipe:
     return Recipe(str(place), combined(place, parts[part]), part, "vae", members=halves)
 
 
-def _scale(place: Path, kind: Kind, parts: Mapping[str, object]) -> str:
-    """The family whose scale an autoencoder's latents are most likely in."""
+def _scale(place: Path, name: str, kind: Kind, parts: Mapping[str, object]) -> str:
+    """The family whose scale an autoencoder's latents are most likely in; `name` as the user knows it."""
     family = "stable_diffusion" if kind.family == "stable_diffusion_2" else kind.family
     if family in parts:
         return family
@@ -137,7 +137,6 @@ def _scale(place: Path, kind: Kind, parts: Mapping[str, object]) -> str:
     told = {0.13025: "sdxl", 0.08333: "x4_upscaler", 1.5305: "stable_diffusion_3", 0.3611: "flux"}
     if isinstance(factor, float) and told.get(factor) in parts:
         return told[factor]
-    name = place.name.lower()
     if "stable_diffusion" in parts:
         return "sdxl" if "xl" in name else "x4_upscaler" if "x4" in name else "stable_diffusion"
     return "stable_diffusion_3" if "sd3" in name or "3.5" in name or "sd_3" in name else "flux"
@@ -145,20 +144,26 @@ def _scale(place: Path, kind: Kind, parts: Mapping[str, object]) -> str:
 
 def _halves(place: Path, kind: Kind) -> tuple[Path, tuple[Recipe, ...]]:
     """The decoder's file of a tiny autoencoder, and the recipe of its encoder where that lies beside it."""
-    names = {"decoder": "encoder", "encoder": "decoder"}
-    half = kind.variant.rpartition(" ")[2]
-    other = place.with_name(place.name.replace(half, names[half]))
-    fits = other != place and other.exists() and recognise.kind_at(other)
-    decoder, encoder = (place, other if fits else None) if half == "decoder" else (other, place)
-    if not decoder.exists() or (half == "encoder" and not fits):
+    other = other_half(place)
+    beside = recognise.kind_at(other) if other is not None and other.exists() else None
+    if beside is None or beside.type != "tiny_vae" or other is None:
+        if kind.variant.endswith("decoder"):
+            return place, ()
         raise NodeError(
             f"{place.name} is the encoder of a tiny VAE, without the decoder beside it.",
-            f"Put {other.name} into the same folder.",
+            "Put the decoder into the same folder, under the same name but for that word.",
             socket="path",
         )
-    if encoder is None:
-        return decoder, ()
+    decoder, encoder = (place, other) if kind.variant.endswith("decoder") else (other, place)
     return decoder, (Recipe(str(encoder), combined(encoder, (".",)), "encoder", "vae"),)
+
+
+def other_half(path: Path) -> Path | None:
+    """Where the other half of a tiny autoencoder would lie, by its name; None if that names no half."""
+    for half, other in (("decoder", "encoder"), ("encoder", "decoder")):
+        if half in path.name:
+            return path.with_name(path.name.replace(half, other))
+    return None
 
 
 def _told(place: Path) -> str:

@@ -141,6 +141,14 @@ def test_a_tiny_vae_is_read_from_one_file_two_files_or_a_folder(tmp_path: Path) 
     assert by_encoder == load_vae(context(), path=str(tmp_path / "taesd_decoder.safetensors"))
 
 
+def test_what_a_name_decides_enters_the_key() -> None:
+    assert load_vae.refs is not None
+    assert load_vae.refs({"path": "/models/sdxl_vae.safetensors", "kind": "auto"}) == ["sdxl_vae.safetensors"]
+    assert load_vae.refs({"path": "/models/sdxl_vae.safetensors", "kind": "sdxl"}) == []
+    halves = load_vae.refs({"path": "/models/taesd_decoder.safetensors", "kind": "sdxl"})
+    assert halves == [str(Path("/models/taesd_encoder.safetensors"))]
+
+
 def test_a_tiny_decoder_alone_decodes_and_says_that_it_cannot_encode(tmp_path: Path) -> None:
     tensors = {
         f"{int(rest.partition('.')[0]) + 1}.{rest.partition('.')[2]}": tensor
