@@ -96,8 +96,8 @@ def find(place: Path, others: Sequence[Path] = ()) -> Path:
             return candidate
     raise NodeError(
         f"The vocabulary of T5 is missing: no spiece.model and no tokenizer.json lies beside {place.name}.",
-        "Copy spiece.model (0.8 MB) beside it, or into the folder "
-        f"{t5_folder()}. In the diffusers folder of SD3 it is in tokenizer_3, in that of Flux in "
+        "Fetch it with the button Folders of the panel Models, or copy spiece.model (0.8 MB) beside the file "
+        f"or into {t5_folder()}. In the diffusers folder of SD3 it is in tokenizer_3, in that of Flux in "
         f"tokenizer_2; on the hub it is {T5_VOCABULARY[1]} of {T5_VOCABULARY[0]}.",
         socket="path",
     )
