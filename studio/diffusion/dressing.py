@@ -16,10 +16,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from studio.diffusion.lora.changes import Change
+from studio.diffusion.lora.changes import Change, LowRank
 from studio.types import Patch
 
 _LOOK_BYTES = 64 * 2**20
+_CACHE_BYTES = 2**19
 Check = Callable[[], None]
 
 
@@ -140,6 +141,11 @@ class Wardrobe:
 
     def _compute(self, out: torch.Tensor, source: torch.Tensor, pieces: Sequence[Piece]) -> None:
         """The patched weight, into memory that is ours."""
+        if all(isinstance(piece.change, LowRank) for piece in pieces) and not is_quantised(source):
+            self._compute_by_rows(
+                out, source, [(cast("LowRank", item.change), item.strength) for item in pieces]
+            )
+            return
         direct = out.dtype == torch.float32 and out.is_contiguous()
         weight = out if direct else self._room(out)
         weight.copy_(plain(source))
@@ -148,6 +154,24 @@ class Wardrobe:
             changed = piece.change.apply(changed, piece.strength)
         if changed.data_ptr() != out.data_ptr():
             out.copy_(changed)
+
+    def _compute_by_rows(
+        self, out: torch.Tensor, source: torch.Tensor, changes: Sequence[tuple[LowRank, float]]
+    ) -> None:
+        """The same, a few rows at a time: it waits for memory, and rows that stay in cache are read once."""
+        rows, columns = len(out), out[0].numel()
+        step = max(1, _CACHE_BYTES // (4 * columns)) if out.device.type == "cpu" else rows
+        direct = out.dtype == torch.float32 and out.is_contiguous()
+        factors = [(item.up.to(out.device), item.down.to(out.device), strength) for item, strength in changes]
+        for begin in range(0, rows, step):
+            part = slice(begin, begin + step)
+            weight = out[part] if direct else self._room(out[part])
+            weight.copy_(source[part])
+            flat = weight.view(len(weight), columns)
+            for up, down, strength in factors:
+                flat.addmm_(up[part], down, alpha=strength)
+            if not direct:
+                out[part].copy_(weight)
 
     def _room(self, like: torch.Tensor) -> torch.Tensor:
         """Float32 memory of that shape, used again and again."""

@@ -160,3 +160,18 @@ def test_a_quantised_weight_comes_back_as_the_very_one(tmp_path: Path) -> None:
     torch.testing.assert_close(network.linear.weight, dense + change.delta(), atol=0.03, rtol=0.03)
     wardrobe.wear(network, source, {}, lambda: None)
     assert network.linear.weight is parameter
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_larger_than_a_cache_are_computed_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    from studio.diffusion import dressing
+
+    monkeypatch.setattr(dressing, "_CACHE_BYTES", 3 * 4 * 36)
+    network, source = loaded(tmp_path, dtype)
+    wanted = {"conv.weight": [Piece("k", KERNEL, 0.3)], "linear.weight": [Piece("a", FIRST, 1.0)]}
+    Wardrobe().wear(network, source, wanted, lambda: None)
+    expected = (source["conv.weight"] + 0.3 * KERNEL.delta().view(8, 4, 3, 3)).to(network.conv.weight.dtype)
+    torch.testing.assert_close(network.conv.weight, expected)
+    assert network.conv.weight.is_contiguous(memory_format=torch.channels_last)
