@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from studio.diffusion.api import Noise
@@ -67,7 +68,7 @@ def renoised(
 def below_one(sigmas: Sigmas) -> tuple[float, ...]:
     """The levels, the first one of a flow put just below pure noise, so that all but 0 have a λ."""
     if sigmas.flow and sigmas[0] >= 1:
-        return (min(sigmas.sampling.at(_FIRST), 1 - _FIRST / 100), *sigmas[1:])
+        return (float(np.float32(min(sigmas.sampling.at(_FIRST), 1 - _FIRST / 100))), *sigmas[1:])
     return tuple(sigmas)
 
 
