@@ -187,7 +187,8 @@ class Wardrobe:
 
 def as_loaded(source: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """The weight as `studio.diffusion.loading.give` makes it: the source itself where that fits."""
-    layout = torch.channels_last if source.ndim == 4 else torch.preserve_format
+    last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.preserve_format
     return source.to(like.device, like.dtype, memory_format=layout)
 
 

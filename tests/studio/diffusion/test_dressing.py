@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from studio.diffusion.device import Place
-from studio.diffusion.dressing import Piece, Wardrobe
+from studio.diffusion.dressing import Piece, Wardrobe, plain
 from studio.diffusion.loading import fill
 from studio.diffusion.lora.changes import Added, Full, LowRank
 from studio.errors import Cancelled
@@ -145,7 +145,8 @@ def test_cancelling_leaves_each_weight_old_or_new(tmp_path: Path, monkeypatch: p
     assert bytes_of(network) == before
 
 
-def test_a_quantised_weight_comes_back_as_the_very_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_a_quantised_weight_comes_back_as_the_very_one(unpacked: bool) -> None:
     gguf = pytest.importorskip("gguf")
     from diffusers.quantizers.gguf.utils import GGUFParameter
 
@@ -155,7 +156,7 @@ def test_a_quantised_weight_comes_back_as_the_very_one(tmp_path: Path) -> None:
     network = Toy()
     network.linear.weight = parameter  # pyright: ignore[reportAttributeAccessIssue]
     change, wardrobe = low_rank(4, 6, 32), Wardrobe()
-    source = {"linear.weight": parameter}
+    source = {"linear.weight": plain(parameter) if unpacked else parameter}
     wardrobe.wear(network, source, {"linear.weight": [Piece("a", change, 1.0)]}, lambda: None)
     torch.testing.assert_close(network.linear.weight, dense + change.delta(), atol=0.03, rtol=0.03)
     wardrobe.wear(network, source, {}, lambda: None)

@@ -67,3 +67,15 @@ def test_a_wrong_shape_in_a_fused_layer_is_left_out(tmp_path: Path) -> None:
     found = tiny.changes(path, {"transformer": tiny.flux()})
     assert "transformer.x_embedder.weight" in found
     assert "transformer.transformer_blocks.0.attn.to_v.weight" not in found
+
+
+def test_packed_weights_are_changed_too(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    from diffusers.quantizers.gguf.utils import GGUFParameter
+
+    kind = gguf.GGMLQuantizationType.Q8_0
+    module = torch.nn.Sequential(torch.nn.Linear(32, 8, bias=False))
+    packed = torch.from_numpy(gguf.quants.quantize(torch.randn(8, 32).numpy(), kind))
+    module[0].weight = GGUFParameter(packed, quant_type=kind)  # pyright: ignore[reportAttributeAccessIssue]
+    path = tiny.saved(tmp_path / "it.safetensors", tiny.lora([("transformer.0", 8, 32)]))
+    assert set(tiny.changes(path, {"transformer": module})) == {"transformer.0.weight"}
