@@ -55,7 +55,7 @@ def attention_maps(
     """Show which parts of a picture a model gives to which words.
 
     Args:
-        model: Model with a UNet.
+        model: Model that made the latent, or another of its family.
         text_encoder: Text encoder that belongs to the model.
         latent: Finished latent to look at.
         text: Prompt that the picture is told by.

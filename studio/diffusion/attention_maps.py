@@ -15,6 +15,7 @@ from studio.diffusion.guidance.estimates import acting
 from studio.diffusion.noise import initial
 from studio.diffusion.prompt import encode
 from studio.diffusion.prompt_chunks import chunks
+from studio.diffusion.watching import watching
 from studio.errors import NodeError
 from studio.types import ConditioningEntry, Image, Latent, Mask, Model, TextEncoder
 
@@ -59,11 +60,11 @@ def attention_maps(
     the DAAM”, 2022), scaled to 0–1.
 
     Raises:
-        NodeError: The prompt has no such word, no layer has such a name, or the model is no UNet.
+        NodeError: The prompt has no such word, or no layer has such a name.
         Cancelled: Inside a step.
     """
-    places = _places(ctx, text_encoder, look)
     told = encode(text_encoder, look.text, ctx).entries
+    places = _places(ctx, text_encoder, look, int(told[0].embeddings.shape[1]))
     with ctx.weights.use(ctx, model.recipe) as denoiser, torch.inference_mode():
         latent = fitted(latent, denoiser)
         found = _gathered(ctx, denoiser, latent, told, places, look)
@@ -89,13 +90,6 @@ def _gathered(
     look: Look,
 ) -> dict[str, torch.Tensor]:
     """By what gets maps of its own: sums ``[words, N, H, W]`` over all looks."""
-    run = getattr(denoiser, "attention", None)
-    if run is None:
-        raise NodeError(
-            "The attention of this model cannot be looked at: it is a transformer.",
-            "Choose a model with a UNet, such as Stable Diffusion 1, 2 or XL.",
-            socket="model",
-        )
     samples = latent.samples.to(denoiser.device)
     noise = initial(tuple(samples.shape), look.seed).to(denoiser.device)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
@@ -111,30 +105,39 @@ def _gathered(
             seen = _seen(weights, places, size)
             found[name] = found[name] + seen if name in found else seen
 
-        run.capture = note
-        try:
-            denoiser(samples + noise * sigma, sigma, acting(told, float(progress))[:1])
-        finally:
-            run.capture = None
+        kept = 1 - sigma if denoiser.sampling.flow else 1.0
+        with watching(denoiser, int(told[0].embeddings.shape[1]), note):
+            denoiser(samples * kept + noise * sigma, sigma, acting(told, float(progress))[:1])
         ctx.progress(step + 1, look.steps)
     return found
 
 
 def _sigma(denoiser: Any, progress: float) -> float:
     sampling = denoiser.sampling
-    return sampling.sigma((1 - progress) * (len(sampling.table) - 1))
+    # The time of a flow begins at 0, where there is no noise; that of a table at its first entry.
+    last = len(sampling.table) - (0 if sampling.flow else 1)
+    return sampling.sigma((1 - progress) * last)
 
 
-def _places(ctx: Context, text_encoder: TextEncoder, look: Look) -> list[list[int]]:
-    """For every word, the places of its tokens among the embeddings."""
+def _places(ctx: Context, text_encoder: TextEncoder, look: Look, length: int) -> list[list[int]]:
+    """For every word, the places of its tokens among `length` embeddings."""
     words = [word.strip() for word in look.words.split(",") if word.strip()]
     if not words:
         raise NodeError("No word is named.", "Name words of the prompt, with commas between.", socket="words")
+    found: list[list[int]] = [[] for _ in words]
     with ctx.weights.use(ctx, text_encoder.recipe) as encoder:
-        networks = encoder.networks
-        tokenizer = networks[next(name for name in ("l", "g", "h", *networks) if name in networks)].tokenizer
-        told = [[token for token, _ in chunk] for chunk in chunks(look.text, tokenizer)]
-        found = [_found(told, tokenizer.tokens(word)) for word in words]
+        networks, behind = encoder.networks, length
+        # T5's tokens come last, and what lies before them are CLIP's.
+        for name in [name for name in ("t5", "l", "g", "h") if name in networks]:
+            tokenizer = networks[name].tokenizer
+            told = [[token for token, _ in chunk] for chunk in chunks(look.text, tokenizer)]
+            start = behind - sum(map(len, told)) if name == "t5" else 0
+            for places, word in zip(found, words, strict=True):
+                there = (start + place for place in _found(told, tokenizer.tokens(word)))
+                places += [place for place in there if start <= place < behind]
+            behind = start
+            if name != "t5":
+                break
     for word, places in zip(words, found, strict=True):
         if not places:
             raise NodeError(

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers.utils import logging
 
 from nodes.attention_maps import attention_maps
 from nodes.loaders import Checkpoint, load_checkpoint
 from studio.errors import NodeError
 from studio.types import Latent
+from tests.parity import tiny_transformers
 from tests.studio.diffusion.bench import context, tiny_model
 
 LATENT = Latent(torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(1)), 2)
@@ -73,3 +76,24 @@ def test_looking_leaves_no_trace_in_the_model(parts: Checkpoint) -> None:
     look(parts)
     with ctx.weights.use(ctx, parts.model.recipe) as denoiser:
         assert denoiser.attention.capture is None
+
+
+@pytest.mark.parametrize("family", ["stable_diffusion_3", "flux"])
+def test_transformers_can_be_looked_at_too(family: str, tmp_path: Path) -> None:
+    # Pipelines warn of torchvision, which nothing here uses.
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    getattr(tiny_transformers, family)().save_pretrained(tmp_path)
+    logging.set_verbosity(verbosity)
+    parts = load_checkpoint(context(), path=str(tmp_path))
+    latent = Latent(torch.randn(1, 16, 8, 12, generator=torch.Generator().manual_seed(1)), 2)
+    image, mask = look(parts, latent)
+    assert mask.shape == (2, 16, 24)
+    assert mask.max() == 1
+    assert not np.allclose(mask[0], mask[1], atol=0.02)
+    _, layers = look(parts, latent, words="fox", apart="layers")
+    _, first = look(parts, latent, words="fox", layers="transformer_blocks.0.attn")
+    assert len(layers) > 1
+    assert len(first) == 1
+    assert not np.allclose(first, mask[:1])
+    assert image.shape == (2, 16, 24, 3)
