@@ -67,9 +67,11 @@ def read_header(path: Path) -> Header:
     tensors = _places(path, entries, _LENGTH_BYTES + length)
     claimed = max((place.end for place in tensors.values()), default=_LENGTH_BYTES + length)
     if claimed > size:
+        said, there = _megabytes(claimed), _megabytes(size)
+        if said == there:
+            said, there = f"{claimed:,} bytes", f"{size:,}"
         raise FileError(
-            f"{path.name} is cut short: its header says {_megabytes(claimed)}, "
-            f"the file has {_megabytes(size)}.",
+            f"{path.name} is cut short: its header says {said}, the file has {there}.",
             "Copy or download it again.",
         )
     return Header(tensors, raw, size, _metadata(entries))

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from studio.errors import FileError
 from studio.models.header import read_header
+from tests.studio.models.headers import hollow
 
 
 def written(path: Path, header: Any, body: bytes = b"") -> Path:
@@ -77,3 +78,12 @@ def test_header_cut_within_itself(tmp_path: Path) -> None:
 def test_missing_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         read_header(tmp_path / "a.safetensors")
+
+
+def test_a_file_cut_by_a_few_bytes_is_told_in_bytes(tmp_path: Path) -> None:
+    path = hollow(tmp_path / "model.safetensors", {"a": (20, 1024, 1024)}, "F16")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size - 5)
+    with pytest.raises(FileError, match=f"its header says {size:,} bytes, the file has {size - 5:,}"):
+        read_header(path)
