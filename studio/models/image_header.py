@@ -13,6 +13,7 @@ from studio.types import Json
 Shapes = Mapping[str, tuple[int, ...]]
 _PATCHES = "embeddings.patch_embedding.weight"
 _OPEN_CLIP = ("visual.", "embedder.model.visual.")  # alone, and within an unCLIP checkpoint
+_SIDES = (224, 256, 384, 512)
 _QUICK_WIDTH = 1024
 _HEAD = 64
 
@@ -67,7 +68,7 @@ def vision_of(shapes: Shapes) -> VisionPlan | None:
             if f"{prefix}{_PATCHES}" in shapes:
                 siglip = f"{prefix}embeddings.class_embedding" not in shapes
                 return _siglip(shapes, prefix) if siglip else _clip(shapes, prefix)
-    except (KeyError, IndexError, ZeroDivisionError):
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
         pass
     return None
 
@@ -144,10 +145,15 @@ def _siglip(shapes: Shapes, prefix: str) -> VisionPlan:
     places = shapes[f"{prefix}embeddings.position_embedding.weight"][0]
     config = _common(shapes, prefix, width) | {
         "patch_size": patch,
-        "image_size": math.isqrt(places) * patch,
+        "image_size": _side(math.isqrt(places), patch),
         "vision_use_head": f"{prefix}head.probe" in shapes,
     }
     return VisionPlan("siglip", prefix, config)
+
+
+def _side(patches: int, patch: int) -> int:
+    """Side of the pictures it was trained on; patches need not fill it: 27 of 14 px are those of 384 px."""
+    return next((side for side in _SIDES if side // patch == patches), patches * patch)
 
 
 def _common(shapes: Shapes, prefix: str, width: int) -> dict[str, Json]:
