@@ -119,7 +119,9 @@ class Stream:
                         if there is home:
                             continue
                         block.away.append((layer, name, home))
-                        setattr(layer, name, nn.Parameter(there, requires_grad=False))
+                        # A packed weight stays of its own kind, which its layer knows it by.
+                        is_weight = isinstance(there, nn.Parameter)
+                        setattr(layer, name, there if is_weight else nn.Parameter(there, requires_grad=False))
                         self._here += there.nbytes
                 for layer in block.module.modules():
                     for name, table in list(layer.named_buffers(recurse=False)):

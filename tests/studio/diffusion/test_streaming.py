@@ -108,3 +108,23 @@ def test_eight_bits_halve_what_lies_there_and_compute_as_before() -> None:
     assert torch.equal(called(unet), called(rounded))
     assert not torch.equal(called(unet), before)
     assert stream.peak_bytes < size
+
+
+def test_packed_weights_come_and_go_packed() -> None:
+    gguf = pytest.importorskip("gguf")
+    from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter
+
+    kind = gguf.GGMLQuantizationType.Q8_0
+    module = nn.Sequential(*(GGUFLinear(32, 32, bias=True, compute_dtype=torch.float32) for _ in range(4)))
+    for layer in module:
+        packed = torch.from_numpy(gguf.quants.quantize(torch.randn(32, 32).numpy(), kind))
+        layer.weight = GGUFParameter(packed, quant_type=kind)  # pyright: ignore[reportAttributeAccessIssue]
+    module.requires_grad_(False)
+    x = torch.randn(2, 32)
+    with torch.inference_mode():
+        expected = module(x)
+        stream = streamed(module, 0)
+        assert torch.equal(module(x), expected)
+    assert stream.blocks == 3
+    assert stream.peak_bytes < 3 * nbytes(module[0])
+    assert all(type(layer.weight) is GGUFParameter for layer in module)
