@@ -46,6 +46,11 @@ vae = Extension(
 )
 
 
+MoreText = Annotated[
+    str, File(content="model", folder=True, empty=True, kinds=("text_encoder", "checkpoint"))
+]
+
+
 class Checkpoint(NamedTuple):
     """The networks of a text-to-image model.
 
@@ -77,7 +82,7 @@ def _files(knobs: Mapping[str, Json]) -> list[str]:
 def load_checkpoint(
     ctx: Context,
     *,
-    path: Annotated[str, File(content="model", folder=True, empty=True)] = "",
+    path: Annotated[str, File(content="model", folder=True, empty=True, kinds=("checkpoint",))] = "",
 ) -> Checkpoint:
     """Name a model to work with; its weights are loaded when a node first needs them.
 
@@ -111,7 +116,7 @@ def load_checkpoint(
 def load_diffusion_model(
     ctx: Context,
     *,
-    path: Annotated[str, File(content="model", folder=True)] = "",
+    path: Annotated[str, File(content="model", folder=True, kinds=("denoiser", "checkpoint"))] = "",
 ) -> Model:
     """Name a file that holds a denoiser alone; of a whole checkpoint, its denoiser is taken.
 
@@ -132,9 +137,9 @@ def load_diffusion_model(
 def load_text_encoders(
     ctx: Context,
     *,
-    first: Annotated[str, File(content="model", folder=True)] = "",
-    second: Annotated[str, File(content="model", folder=True, empty=True)] = "",
-    third: Annotated[str, File(content="model", folder=True, empty=True)] = "",
+    first: Annotated[str, File(content="model", folder=True, kinds=("text_encoder", "checkpoint"))] = "",
+    second: MoreText = "",
+    third: MoreText = "",
     kind: Literal[
         "auto",
         "stable_diffusion",
@@ -180,7 +185,7 @@ def _told_by_name(knobs: Mapping[str, Json]) -> list[str]:
 def load_vae(
     ctx: Context,
     *,
-    path: Annotated[str, File(content="model", folder=True)] = "",
+    path: Annotated[str, File(content="model", folder=True, kinds=("vae", "tiny_vae", "checkpoint"))] = "",
     kind: Literal["auto", "stable_diffusion", "sdxl", "stable_diffusion_3", "flux", "x4_upscaler"] = "auto",
 ) -> Vae:
     """Name a file that holds an image autoencoder, a tiny one too; of a whole checkpoint, its VAE is taken.

@@ -15,7 +15,7 @@ lora = Extension(
     "Adds what a LoRA file has learnt to the weights: LoRA, LoHa, LoKr, DoRA, OFT, whole differences.",
 )
 
-LoraFile = Annotated[str, File(content="model")]
+LoraFile = Annotated[str, File(content="model", kinds=("lora",))]
 Strength = Annotated[float, Range(-20, 20, step=0.05)]
 Part = Annotated[float, Range(0, 1, step=0.01)]
 

@@ -57,7 +57,9 @@ class ShownLatent(NamedTuple):
     instant=True,
     synonyms=("UpscaleModelLoader", "Load Upscale Model", "ESRGAN", "upscaler", "super resolution"),
 )
-def load_upscale_model(ctx: Context, *, path: Annotated[str, File(content="model")] = "") -> UpscaleModel:
+def load_upscale_model(
+    ctx: Context, *, path: Annotated[str, File(content="model", kinds=("upscaler",))] = ""
+) -> UpscaleModel:
     """Name a network that enlarges pictures; its weights are loaded when they are first needed.
 
     Args:
