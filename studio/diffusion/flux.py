@@ -14,6 +14,7 @@ from studio.diffusion.transformer import Facts, Told, Transformer, even
 from studio.errors import NodeError
 from studio.types import ConditioningEntry
 
+_THOUSAND = 1000
 _SQUARE = 4  # pixels of a latent in a token
 _GUIDANCE = 3.5
 _WORSE = (7, 8, 9)
@@ -32,6 +33,8 @@ class Flux(Transformer):
     def __init__(self, network: Any, source: Mapping[str, torch.Tensor], facts: Facts, check: Check) -> None:
         super().__init__(network, source, facts, int(network.out_channels) // _SQUARE, check)
         self._beside = int(network.config.in_channels) // _SQUARE - self.channels
+        self._moment: tuple[torch.Tensor, ...] = ()
+        network.time_text_embed.register_forward_pre_hook(self._exactly)
 
     def _perturbed(self, perturb: Perturb | None) -> Any:
         lists = ("transformer_blocks", "single_transformer_blocks")
@@ -51,6 +54,8 @@ class Flux(Transformer):
             "txt_ids": torch.zeros(told.tokens.shape[1], 3, device=x.device),
             "guidance": self._guidance(told, x.device),
         }
+        given = (arguments["timestep"], arguments["guidance"])
+        self._moment = tuple(value * _THOUSAND for value in given if value is not None)
         added = self._samples(arguments, told, (height, width))
         reference = told.entries[0].hints.get("reference")
         if reference is not None:
@@ -64,6 +69,10 @@ class Flux(Transformer):
             }
         given = self._network(**arguments, **added, return_dict=False)[0]
         return unpacked(given[:, :own], height, width)
+
+    def _exactly(self, module: object, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Time and guidance in float32, which the network would round to three digits in bfloat16."""
+        return (*self._moment, given[-1])
 
     def _guidance(self, told: Told, device: torch.device) -> torch.Tensor | None:
         if not self._network.config.guidance_embeds:

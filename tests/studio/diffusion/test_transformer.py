@@ -160,6 +160,16 @@ def test_guidance_is_told_to_a_distilled_model() -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-4)
 
 
+def test_halved_numbers_do_not_round_the_time() -> None:
+    whole = flux()
+    facts = Facts(8, PREVIEW, {}, 1.0)
+    half = Flux(tiny.flux_transformer().bfloat16(), {}, facts, never)
+    one = told(10, 1, whole)
+    for sigma in (0.7, 0.3):
+        exact, near = (denoiser(x(), sigma, [one])[0] for denoiser in (whole, half))
+        assert (exact - near).abs().max() < 0.03 * exact.std()
+
+
 def test_fill_takes_a_mask_of_latent_size_too() -> None:
     denoiser = flux(in_channels=4 * (16 + 16 + 64), out_channels=64)
     plain = told(10, 1, denoiser)
