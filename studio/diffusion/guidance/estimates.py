@@ -50,7 +50,8 @@ class Estimator:
         self.most = ALL
         self._together = 0
         self._weights: dict[object, torch.Tensor] = {}
-        self._feathers: dict[tuple[Box, regions.Size], torch.Tensor] = {}
+        self._boxes: dict[object, list[Box]] = {}
+        self._feathers: dict[object, torch.Tensor] = {}
         self._crops: dict[object, ConditioningEntry] = {}
 
     def __call__(
@@ -112,21 +113,24 @@ class Estimator:
         return True
 
     def _tiles(self, size: regions.Size) -> list[Box]:
+        """The boxes of tiles, their feathers noted; none where x is no larger than one."""
         if self.tiling is None or (size[0] <= self.tiling[0] and size[1] <= self.tiling[1]):
             return []
-        boxes: list[Box] = []
-        for box, weight in regions.tiles(size, self.tiling[:2], self.tiling[2]):
-            boxes.append(box)
-            self._feathers[box, size] = weight.to(self._denoiser.device)
-        return boxes
+        if (size, self.tiling) not in self._boxes:
+            made = regions.tiles(size, self.tiling[:2], self.tiling[2])
+            self._boxes[size, self.tiling] = [box for box, _ in made]
+            self._feathers |= {
+                (box, size, self.tiling): weight.to(self._denoiser.device) for box, weight in made
+            }
+        return self._boxes[size, self.tiling]
 
     def _weight(self, entry: ConditioningEntry, box: Box, x: torch.Tensor) -> torch.Tensor:
         size = (x.shape[-2], x.shape[-1])
         name = (entry.digest, box, size, len(x), self.tiling)
         if name not in self._weights:
             weight = box.of(regions.weight_of(entry, x))
-            feather = self._feathers.get((box, size))
-            self._weights[name] = weight if self.tiling is None or feather is None else weight * feather
+            feather = self._feathers.get((box, size, self.tiling))
+            self._weights[name] = weight if feather is None else weight * feather
         return self._weights[name]
 
     def _crop(self, entry: ConditioningEntry, box: Box, size: regions.Size) -> ConditioningEntry:
