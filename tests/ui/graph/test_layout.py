@@ -1,4 +1,20 @@
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from studio.catalogue import Catalogue
+from studio.files import workflow
+from studio.paths import assets_dir
+from studio.registry import discover
 from ui.graph.layout import HEADER, KNOB, Box, Part, bounds_of, node_layout, share, wire_points
+from ui.graph.scene import GraphScene
+from ui.graph.status import GraphStatus
+from ui.undo import Editing
+
+TEMPLATES = assets_dir() / "templates"
 
 
 def sampler():
@@ -63,3 +79,22 @@ def test_bounds_and_shares() -> None:
     assert share(5, 0, 10) == 0.5
     assert share(50, 0, 10) == 1.0
     assert share(5, 3, 3) == 0.0
+
+
+@cache
+def _catalogue() -> Catalogue:
+    return discover().catalogue()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TEMPLATES.rglob("*.json")), ids=lambda path: path.relative_to(TEMPLATES).as_posix()
+)
+def test_no_node_of_a_template_lies_on_another(path: Path, qapp: QApplication) -> None:
+    content = workflow.load(path).content
+    status = GraphStatus()
+    status.set_catalogue(_catalogue())
+    scene = GraphScene(Editing(content), status)
+    boxes = {name: scene.nodes_box([name]).adjusted(2, 2, -2, -2) for name in scene.nodes}
+    lying = [pair for pair in combinations(boxes, 2) if boxes[pair[0]].intersects(boxes[pair[1]])]
+    scene.close()
+    assert not lying
