@@ -178,6 +178,7 @@ def _told_by_name(knobs: Mapping[str, Json]) -> list[str]:
 @node(
     "load_vae",
     category="Loaders",
+    title="Load VAE",
     instant=True,
     refs=_told_by_name,
     synonyms=("VAELoader", "Load VAE", "TAESD", "autoencoder"),

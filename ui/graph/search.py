@@ -9,6 +9,9 @@ from studio.catalogue import Catalogue
 from studio.reading import fits
 from studio.spec import NodeSpec
 
+_ORDER = ("Loaders", "Conditioning", "Sampling", "Latent", "Image", "Mask", "Preprocessors", "Model")
+"""Categories in the order in which a graph is built; the others follow by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -26,7 +29,7 @@ class Wanted:
 def found(
     catalogue: Catalogue, query: str, wanted: Wanted | None = None, recent: Sequence[str] = ()
 ) -> list[NodeSpec]:
-    """Node types that match `query`, best first; without a query the recent ones, then by category.
+    """Node types that match `query`, best first; without a query the recent ones, then as a graph is built.
 
     Args:
         catalogue: What there is.
@@ -37,11 +40,17 @@ def found(
     specs = [spec for spec in catalogue.specs.values() if wanted is None or sockets_for(spec, wanted)]
     places = {name: index for index, name in enumerate(recent)}
     if not query.strip():
-        return sorted(specs, key=lambda spec: (places.get(spec.type, len(places)), spec.category, spec.title))
+        return sorted(specs, key=lambda spec: (places.get(spec.type, len(places)), *_place(spec)))
     scored = [(score(spec, query), spec) for spec in specs]
     hits = [(points, spec) for points, spec in scored if points > 0]
     hits.sort(key=lambda hit: (-hit[0], places.get(hit[1].type, len(places)), hit[1].title))
     return [spec for _, spec in hits]
+
+
+def _place(spec: NodeSpec) -> tuple[int, str, str]:
+    """Where a type stands among all."""
+    top = spec.category.partition("/")[0]
+    return _ORDER.index(top) if top in _ORDER else len(_ORDER), spec.category, spec.title
 
 
 def score(spec: NodeSpec, query: str) -> float:
@@ -87,9 +96,12 @@ def _match(word: str, text: str) -> float:
         return 1.0
     if text.startswith(word):
         return 0.9
-    if any(part.startswith(word) for part in text.split()):
+    parts = [part.strip("()") or part for part in text.split()]
+    if word in parts:
+        return 0.86
+    if any(part.startswith(word) for part in parts):
         return 0.8
-    initials = "".join(part[0] for part in text.split())
+    initials = "".join(part[0] for part in parts)
     if len(word) > 1 and initials.startswith(word):
         return 0.7
     if word in text:

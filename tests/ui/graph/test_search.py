@@ -43,3 +43,19 @@ def test_the_exact_type_is_wired_before_one_that_takes_anything() -> None:
 
 def test_recent_types_come_first() -> None:
     assert found(CATALOGUE, "", None, ["toy/show", "toy/mix"])[0].type == "toy/show"
+
+
+def test_a_whole_word_of_a_title_counts_for_more_than_its_beginning() -> None:
+    specs = {
+        "a/c": NodeSpec("a/c", title="Cannyish (one)"),
+        "a/e": NodeSpec("a/e", title="Encode (canny)"),
+    }
+    assert [spec.title for spec in found(Catalogue(specs), "canny")][1] == "Encode (canny)"
+    assert score(specs["a/e"], "canny") > score(NodeSpec("a/f", title="Encode cannyish"), "canny")
+
+
+def test_without_a_query_types_stand_as_a_graph_is_built() -> None:
+    places = ("Look inside", "Sampling/Custom", "Loaders", "Conditioning")
+    specs = {name: NodeSpec(f"a/{name}", title=name, category=name) for name in places}
+    listed = [spec.title for spec in found(Catalogue(specs), "")]
+    assert listed == ["Loaders", "Conditioning", "Sampling/Custom", "Look inside"]
