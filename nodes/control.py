@@ -11,7 +11,6 @@ from studio.api import (
     File,
     Image,
     Mask,
-    NodeError,
     Range,
     Vae,
     node,
@@ -78,17 +77,10 @@ def load_controlnet(
         path: ControlNet of any family, union type, or T2I-Adapter: a file, or a folder of diffusers.
     """
     from studio.diffusion.families.controlnet import FAMILY, NAME, name_of_alien
-    from studio.files_named import resolve
     from studio.models.loose import recipe_of
 
-    alien = name_of_alien(resolve(path, None)) if path else ""
-    if alien:
-        raise NodeError(
-            f"This file is {alien}, which cannot be used here.",
-            "Choose a whole ControlNet, or a T2I-Adapter.",
-            socket="path",
-        )
-    return ControlNet(recipe_of(ctx, path, FAMILY, NAME, "a ControlNet or T2I-Adapter"))
+    what = "a ControlNet or T2I-Adapter"
+    return ControlNet(recipe_of(ctx, path, FAMILY, NAME, what, name_of_alien))
 
 
 @node(

@@ -13,7 +13,6 @@ from studio.api import (
     Image,
     Mask,
     Model,
-    NodeError,
     Range,
     Seed,
     node,
@@ -70,17 +69,11 @@ def load_ip_adapter(
     Args:
         path: IP-Adapter for Stable Diffusion 1 or SDXL: plain, plus, plus face or full face.
     """
-    from studio.diffusion.families.image_prompts import IP_ADAPTER, IP_ADAPTER_FAMILY, is_face_id_at
-    from studio.files_named import resolve
+    from studio.diffusion.families.image_prompts import IP_ADAPTER, IP_ADAPTER_FAMILY, name_of_alien
     from studio.models.loose import recipe_of
 
-    if path and is_face_id_at(resolve(path, None)):
-        raise NodeError(
-            "This IP-Adapter takes a face as the numbers of a recogniser of faces, which is not here.",
-            "Choose an IP-Adapter “plus face” or “full face”.",
-            socket="path",
-        )
-    return IpAdapter(recipe_of(ctx, path, IP_ADAPTER_FAMILY, IP_ADAPTER, "an IP-Adapter"))
+    what = "an IP-Adapter, plain, plus, plus face or full face"
+    return IpAdapter(recipe_of(ctx, path, IP_ADAPTER_FAMILY, IP_ADAPTER, what, name_of_alien))
 
 
 @node(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 Shapes = dict[str, tuple[int, ...]]
 
 
-def recipe_of(ctx: Context, path: str, family: Family, name: str, what: str) -> Recipe:
+def recipe_of(
+    ctx: Context,
+    path: str,
+    family: Family,
+    name: str,
+    what: str,
+    kin: Callable[[Path], str] | None = None,
+) -> Recipe:
     """Recipe of the network at a place.
 
     Args:
@@ -28,6 +36,7 @@ def recipe_of(ctx: Context, path: str, family: Family, name: str, what: str) -> 
         family: Knows such networks.
         name: Under which the family is registered.
         what: What should lie there, with its article; for sentences.
+        kin: Says what else a file is that is much like it, but cannot be used; empty if nothing of that.
 
     Raises:
         NodeError: There is nothing there, or something else.
@@ -41,6 +50,11 @@ def recipe_of(ctx: Context, path: str, family: Family, name: str, what: str) -> 
     if parts is None:
         if place.is_file():
             read_header(weights)
+        found = kin(weights) if kin is not None else ""
+        if found:
+            raise NodeError(
+                f"{place.name} is {found}, which cannot be used here.", f"Choose {what}.", socket="path"
+            )
         raise NodeError(f"{place.name} is not {what}.", "Choose another file or folder.", socket="path")
     part, names = next(iter(parts.items()))
     return Recipe(str(weights), combined(weights, names), part, name)

@@ -104,9 +104,11 @@ def vision_at(path: Path) -> VisionPlan | None:
     )
 
 
-def is_face_id_at(path: Path) -> bool:
-    """Whether the file there is an IP-Adapter FaceID."""
-    return is_face_id(loose.shapes_at(path))
+def name_of_alien(path: Path) -> str:
+    """What a file is that is much like an IP-Adapter, but cannot be built here; empty if nothing of it."""
+    if not is_face_id(loose.shapes_at(path)):
+        return ""
+    return "an IP-Adapter FaceID (it needs a recogniser of faces)"
 
 
 def _gone(recipe: Recipe) -> NodeError:

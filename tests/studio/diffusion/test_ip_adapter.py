@@ -8,7 +8,7 @@ import torch
 from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 from safetensors.torch import save_file
 
-from studio.diffusion.families.image_prompts import IP_ADAPTER_FAMILY, is_face_id_at
+from studio.diffusion.families.image_prompts import IP_ADAPTER_FAMILY, name_of_alien
 from studio.diffusion.ip_adapter import Partial
 from studio.errors import NodeError
 from studio.types import Recipe
@@ -157,7 +157,7 @@ def test_an_adapter_of_faces_as_numbers_is_known_for_one(tmp_path: Path) -> None
         path,
     )
     assert IP_ADAPTER_FAMILY.recognise(path) is None
-    assert is_face_id_at(path)
+    assert "FaceID" in name_of_alien(path)
 
 
 @pytest.mark.parametrize(
