@@ -46,6 +46,21 @@ UNETS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
             "transformer_layers_per_block": [1, 2, 10],
         },
     ),
+    "a smaller SDXL": (
+        ("sdxl", ""),
+        {
+            **XL,
+            "attention_head_dim": [5, 10, 20],
+            "block_out_channels": (320, 640, 1280),
+            "cross_attention_dim": 2048,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            "mid_block_type": "UNetMidBlock2D",
+            "projection_class_embeddings_input_dim": 2816,
+            "transformer_layers_per_block": [1, 2, 4],
+            "reverse_transformer_layers_per_block": [[4, 4, 10], [2, 1, 1], 1],
+        },
+    ),
     "its refiner": (
         ("sdxl", "refiner"),
         {
