@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from studio.diffusion import streaming, tracing
-from studio.diffusion.modes import Mode, is_out_of_memory, ladder, put_on
+from studio.diffusion.modes import PLAIN, Mode, is_out_of_memory, ladder, put_on
 
 if TYPE_CHECKING:
     from studio.diffusion.device import Place
@@ -20,6 +20,8 @@ T = TypeVar("T")
 Shape = tuple[int, ...]
 _TILE_PX = 512
 _OVERHEAD_BYTES = 64 * 2**20
+# For a pixel of a latent: half as much again as the hungriest, a VAE in 16 bits, takes for one.
+_AMPLE_BYTES = 160 * 2**10
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,10 @@ class Fitting:
                 continue
             if not modules:
                 self._shelf.fetch(part)
+                continue
+            if self._is_ample(part, shape):
+                part.working_bytes = 0
+                self._put_on(part, PLAIN, modules, 0)
                 continue
             room = self._shelf.room_for(part)
             mode = self._chosen(part, self._rungs(modules), shape, room)
@@ -91,6 +97,14 @@ class Fitting:
     def predicted_bytes(self, part: Held, mode: Mode, shape: Shape) -> int:
         """What a network is predicted to take on the device, weights and a call together."""
         return self._need(part, mode, shape)
+
+    def _is_ample(self, part: Held, shape: Shape | None) -> bool:
+        """Whether there is so much room that nothing need be predicted, and nothing taken away."""
+        if part.rung or shape is None or (part.mode is not None and part.mode.eight_bits):
+            return False
+        more = part.nbytes - part.here_bytes + self._shelf.call_bytes
+        call = _AMPLE_BYTES * shape[0] * shape[-2] * shape[-1]
+        return self._shelf.used_bytes + more + call <= self._shelf.device_bytes
 
     def _chosen(self, part: Held, rungs: tuple[Mode, ...], shape: Shape | None, room: int) -> Mode:
         """The first mode that is predicted to fit; if none is, the first of those that need the least."""
