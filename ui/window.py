@@ -174,7 +174,7 @@ class Window(QMainWindow):
         self.keeper.flush()
         self.engine.close()
         self.shelf.close()
-        self.panels.models.vocabulary.close()
+        self.panels.models.close_panel()
         self.background.close()
         self.session.close()
         self.collector.stop()

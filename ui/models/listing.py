@@ -8,6 +8,7 @@ from PySide6.QtCore import (
     QAbstractListModel,
     QMimeData,
     QModelIndex,
+    QObject,
     QPersistentModelIndex,
     QRect,
     QSize,
@@ -18,12 +19,15 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from studio.models.catalogue import Entry
+from ui.models.pictures import Pictures
 from ui.models.wording import line
 from ui.theme import DARK, METRICS, font
 
 AnyIndex = QModelIndex | QPersistentModelIndex
 ENTRY = Qt.ItemDataRole.UserRole
 ROW_HEIGHT = 42
+LEAST_FOLDER = 40
+"""Pixels below which a folder's name tells nothing."""
 _NOWHERE = QModelIndex()
 
 
@@ -73,7 +77,11 @@ class Listing(QAbstractListModel):
 
 
 class Row(QStyledItemDelegate):
-    """Paints a model: its name, and below it what it is."""
+    """Paints a model: its picture, its name with the folder behind it, and below what it is."""
+
+    def __init__(self, pictures: Pictures, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pictures = pictures
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: AnyIndex) -> None:
         entry: Entry = index.data(ENTRY)
@@ -86,10 +94,17 @@ class Row(QStyledItemDelegate):
         elif state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(rect, QColor(DARK.hover))
         inner = rect.adjusted(METRICS.margin, 4, -METRICS.margin, -4)
-        half = inner.height() // 2
+        side = inner.height()
+        self._picture(painter, QRect(inner.topLeft(), QSize(side, side)), entry)
+        inner.setLeft(inner.left() + side + METRICS.margin)
+        half = side // 2
         usable = not entry.problem
         top, bottom = inner.adjusted(0, 0, 0, -half), inner.adjusted(0, half, 0, 0)
-        _write(painter, top, entry.name, METRICS.text_px, DARK.text if usable else DARK.muted)
+        taken = _write(painter, top, entry.path.name, METRICS.text_px, DARK.text if usable else DARK.muted)
+        folder = entry.name.rpartition("/")[0]
+        rest = top.adjusted(taken + METRICS.margin, 0, 0, 0)
+        if folder and rest.width() > LEAST_FOLDER:
+            _write(painter, rest, folder, METRICS.small_px, DARK.muted)
         said = line(entry) if usable else entry.problem
         _write(painter, bottom, said, METRICS.small_px, DARK.muted if usable else DARK.warning)
         painter.restore()
@@ -97,10 +112,26 @@ class Row(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: AnyIndex) -> QSize:
         return QSize(200, ROW_HEIGHT)
 
+    def _picture(self, painter: QPainter, rect: QRect, entry: Entry) -> None:
+        picture = self._pictures.of(entry)
+        if picture is None:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(DARK.border))
+            painter.drawRoundedRect(rect, 4, 4)
+            return
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        size = picture.size().scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        placed = QRect(rect.topLeft(), size)
+        placed.moveCenter(rect.center())
+        painter.drawImage(placed, picture)
 
-def _write(painter: QPainter, rect: QRect, text: str, pixels: int, ink: str) -> None:
+
+def _write(painter: QPainter, rect: QRect, text: str, pixels: int, ink: str) -> int:
+    """Write one line; its width."""
     lettering = font(pixels)
     painter.setFont(lettering)
     painter.setPen(QColor(ink))
-    shown = QFontMetrics(lettering).elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width())
+    metrics = QFontMetrics(lettering)
+    shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width())
     painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+    return metrics.horizontalAdvance(shown)

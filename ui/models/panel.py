@@ -23,8 +23,9 @@ from PySide6.QtWidgets import (
 )
 
 from studio.models.catalogue import Entry
-from ui.models.details import Details
-from ui.models.listing import ENTRY, Listing, Row
+from ui.models.details import SHARPEST, Details
+from ui.models.listing import ENTRY, ROW_HEIGHT, Listing, Row
+from ui.models.pictures import Pictures
 from ui.models.shelf import Shelf
 from ui.models.vocabulary import Vocabulary
 from ui.models.wording import OTHER, TYPES, matches
@@ -59,7 +60,9 @@ class ModelPanel(QWidget):
         self.list = QListView(self)
         self.list.setAccessibleName("Models")
         self.list.setModel(self.listing)
-        self.list.setItemDelegate(Row(self.list))
+        self.pictures = Pictures(SHARPEST * ROW_HEIGHT, self)
+        self.pictures.changed.connect(self.list.viewport().update)
+        self.list.setItemDelegate(Row(self.pictures, self.list))
         self.list.setUniformItemSizes(True)
         self.list.setMouseTracking(True)
         self.list.setDragEnabled(True)
@@ -83,6 +86,12 @@ class ModelPanel(QWidget):
         dialog.fileSelected.connect(lambda folder: self._shelf.add_folder(Path(folder)))
         dialog.open()
 
+    def close_panel(self) -> None:
+        """Stop all that works on threads."""
+        self.vocabulary.close()
+        self.pictures.close()
+        self.details.pictures.close()
+
     def entry(self) -> Entry | None:
         """The model that is chosen."""
         index = self.list.currentIndex()
@@ -94,6 +103,8 @@ class ModelPanel(QWidget):
         line.addWidget(self.query, 1)
         line.addWidget(self.kind)
         line.addWidget(self.folders)
+        line.addWidget(self.details.use)
+        line.setSpacing(6)
         self.words = QLabel(self)
         self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.words.setWordWrap(True)

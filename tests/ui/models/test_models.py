@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QImage
 from pytestqt.qtbot import QtBot
 
 from studio.settings import Settings
 from tests.studio.models.test_catalogue import lora
 from ui.models.listing import ENTRY
 from ui.models.panel import ModelPanel
+from ui.models.pictures import Pictures
 from ui.models.shelf import Shelf
 
 
@@ -24,6 +26,9 @@ def shelf(tmp_path: Path, qtbot: QtBot) -> Shelf:
     lora(tmp_path / "library/deep/ben.safetensors", width=2048)
     cut = lora(tmp_path / "library/cut.safetensors")
     cut.write_bytes(cut.read_bytes()[:-50])
+    picture = QImage(64, 32, QImage.Format.Format_RGB32)
+    picture.fill(0xFF2080C0)
+    picture.save(str(tmp_path / "library/anna.preview.png"))
     return Shelf(Settings(tmp_path / "settings.json"))
 
 
@@ -36,6 +41,7 @@ def panel(shelf: Shelf, tmp_path: Path, qtbot: QtBot) -> Iterator[ModelPanel]:
     with qtbot.waitSignal(shelf.busy_changed, check_params_cb=lambda busy: not busy):
         shelf.add_folder(tmp_path / "library")
     yield panel
+    panel.close_panel()
     shelf.close()
 
 
@@ -114,3 +120,35 @@ def test_digests_appear_when_they_are_known(panel: ModelPanel, shelf: Shelf, qtb
     found = shelf.entries()[0].digests
     assert found is not None
     qtbot.waitUntil(lambda: found.autov2 in panel.details.words.text())
+
+
+def test_a_picture_beside_a_model_appears_once_it_is_read(panel: ModelPanel, qtbot: QtBot) -> None:
+    anna, _, ben = (panel.listing.index(row, 0).data(ENTRY) for row in range(3))
+    qtbot.waitUntil(lambda: panel.pictures.of(anna) is not None)
+    shown = panel.pictures.of(anna)
+    assert shown is not None
+    assert shown.width() == 2 * shown.height(), "its shape is kept"
+    assert panel.pictures.of(ben) is None
+    panel.list.setCurrentIndex(panel.listing.index(0, 0))
+    qtbot.waitUntil(panel.details.picture.isVisible)
+
+
+def test_a_picture_of_absurd_size_is_not_decoded(panel: ModelPanel, tmp_path: Path, qtbot: QtBot) -> None:
+    ben = panel.listing.index(2, 0).data(ENTRY)
+    beside = ben.path.with_name("ben.preview.bmp")
+    header = b"BM" + (54).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
+    sides = (40).to_bytes(4, "little") + 2 * (30_000).to_bytes(4, "little")
+    beside.write_bytes(header + sides + b"\1\0\30\0" + bytes(24))
+    beside.rename(ben.path.with_name("ben.preview.png"))
+    fresh = Pictures(64)
+    fresh.of(ben)
+    fresh.close()
+    qtbot.wait(20)
+    assert fresh.of(ben) is None
+
+
+def test_the_words_of_a_model_are_copied_by_a_link(panel: ModelPanel) -> None:
+    panel.list.setCurrentIndex(panel.listing.index(0, 0))
+    assert 'href="copy"' in panel.details.words.text()
+    panel.details.words.linkActivated.emit("copy")
+    assert QGuiApplication.clipboard().text() == "anna, red hair"

@@ -32,7 +32,7 @@ def panel(tmp_path: Path, qtbot: QtBot) -> Iterator[ModelPanel]:
     with qtbot.waitSignal(shelf.busy_changed, check_params_cb=lambda busy: not busy):
         shelf.add_folder(tmp_path / "library")
     yield panel
-    panel.vocabulary.close()
+    panel.close_panel()
     shelf.close()
 
 
