@@ -28,7 +28,7 @@ Gain = Annotated[float, Range(0, 10, step=0.1)]
     "preprocess",
     category="Preprocessors",
     shows=True,
-    synonyms=("AIO_Preprocessor", "annotator", "ControlNet"),
+    synonyms=("AIO_Preprocessor", "annotator", "ControlNet preprocessor"),
 )
 def preprocess(
     ctx: Context,
