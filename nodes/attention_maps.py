@@ -33,8 +33,9 @@ class AttentionMaps(NamedTuple):
 
 @node(
     "attention_maps",
-    category="Inspect",
+    category="Look inside",
     device=True,
+    shows=True,
     synonyms=("DAAM", "cross-attention", "heat map", "attention map"),
 )
 def attention_maps(
