@@ -96,6 +96,12 @@ def clip_at(path: Path, kind: Kind, part: str, loader: Loader) -> clip.Clip:
     layers = int(config["num_hidden_layers"])
     trimmed = 1 if part == "clip_h" and not original and layers < _LAYERS_OF_H else 0
     words = _tokenizer(path, kind, part, int(config.get("max_position_embeddings", 77)))
+    known = int(config["vocab_size"])
+    if known <= words.end:
+        raise NodeError(
+            f"The text encoder in {path.name} knows {known:,} tokens, its vocabulary has {words.end + 1:,}.",
+            "Choose another text encoder, or the folder with the vocabulary that belongs to it.",
+        )
     return clip.build(tensors, config, part, words, loader, path.name, trimmed)
 
 

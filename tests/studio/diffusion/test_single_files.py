@@ -127,3 +127,16 @@ def test_a_tensor_of_another_shape_is_a_sentence(
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "odd.safetensors").read_bytes()[:-100])
     with pytest.raises(FileError, match="cut short"):
         load_checkpoint(context(), path=str(tmp_path / "cut.safetensors"))
+
+
+def test_a_text_encoder_of_another_vocabulary_is_a_sentence(
+    first: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    parts = [checkpoints.original_unet(first[2]["unet"]), checkpoints.plain_clip(first[2]["text_encoder"])]
+    name = "text_model.embeddings.token_embedding.weight"
+    parts[1][name] = parts[1][name][:1000]
+    parts.append(checkpoints.original_vae(first[2]["vae"]))
+    file = checkpoints.save(tmp_path / "small.safetensors", *zip(OLD, parts, strict=True))
+    recipe = load_checkpoint(context(), path=str(file)).text_encoder.recipe
+    with pytest.raises(NodeError, match="knows 1,000 tokens, its vocabulary has 49,408"):
+        loaded(recipe)
