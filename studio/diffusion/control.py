@@ -61,9 +61,9 @@ def residuals(networks: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
     Raises:
         NodeError: A network was made for another kind of model.
     """
-    down = _Sum(len(batch.x))
-    mid = _Sum(len(batch.x))
-    inside = _Sum(len(batch.x))
+    down: list[torch.Tensor] = []
+    mid: list[torch.Tensor] = []
+    inside: list[torch.Tensor] = []
     for control, entries in shared(batch.entries):
         network = networks[name_of(control.recipe)]
         part = _rows_of(batch, entries)
@@ -71,15 +71,15 @@ def residuals(networks: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
         hint = hint_for(control, network, batch)
         given = network.residuals(control, hint, part)
         rows = _numbers(entries, batch.count)
-        down.add(rows, _weighed(given.down, control))
-        mid.add(rows, _weighed(() if given.mid is None else (given.mid,), control))
-        inside.add(rows, _weighed(given.inside, control))
+        middle = () if given.mid is None else (given.mid,)
+        for sums, parts in ((down, given.down), (mid, middle), (inside, given.inside)):
+            add(sums, _weighed(parts, control), rows, len(batch.x))
     arguments: dict[str, Any] = {}
-    if down.parts:
-        arguments["down_block_additional_residuals"] = tuple(down.parts)
-        arguments["mid_block_additional_residual"] = mid.parts[0] if mid.parts else None
-    if inside.parts:
-        arguments["down_intrablock_additional_residuals"] = list(inside.parts)
+    if down:
+        arguments["down_block_additional_residuals"] = tuple(down)
+        arguments["mid_block_additional_residual"] = mid[0] if mid else None
+    if inside:
+        arguments["down_intrablock_additional_residuals"] = inside
     return arguments
 
 
@@ -171,23 +171,16 @@ def _weighed(parts: Iterable[torch.Tensor], control: Control) -> list[torch.Tens
     return weighed
 
 
-class _Sum:
-    """Tensors for all rows, to which parts for some rows are added."""
-
-    def __init__(self, rows: int) -> None:
-        self.parts: list[torch.Tensor] = []
-        self._rows = rows
-
-    def add(self, rows: torch.Tensor, parts: Sequence[torch.Tensor]) -> None:
-        """Add `parts`, one row for each of `rows`."""
-        whole = len(rows) == self._rows
-        for index, part in enumerate(parts):
-            if index == len(self.parts):
-                if whole:
-                    self.parts.append(part)
-                    continue
-                self.parts.append(part.new_zeros((self._rows, *part.shape[1:])))
-            if whole:
-                self.parts[index] = self.parts[index] + part
-            else:
-                self.parts[index] = self.parts[index].index_add(0, rows.to(part.device), part)
+def add(
+    sums: list[torch.Tensor], parts: Sequence[torch.Tensor], rows: torch.Tensor, rows_in_all: int
+) -> None:
+    """Add tensors to sums of one row for each of the call; `parts` have one for each of `rows`."""
+    for index, given in enumerate(parts):
+        part = given
+        if len(rows) < rows_in_all:
+            empty = given.new_zeros((rows_in_all, *given.shape[1:]))
+            part = empty.index_copy(0, rows.to(given.device), given)
+        if index < len(sums):
+            sums[index] = sums[index] + part
+        else:
+            sums.append(part)

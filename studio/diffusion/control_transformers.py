@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from studio.diffusion import loading
 from studio.diffusion.api import Loader
 from studio.diffusion.conditioning import name_of
-from studio.diffusion.control import check_width, fitted, shared
+from studio.diffusion.control import add, check_width, fitted, shared
 from studio.diffusion.control_networks import Loaded, built
 from studio.diffusion.flux import packed
 from studio.diffusion.kl import Kl
@@ -78,7 +78,7 @@ def block_samples(networks: Mapping[str, Any], call: Call) -> dict[str, list[tor
             part |= {name: part[name][rows] for name in _BY_ROW if part.get(name) is not None}
         for name, samples in network.samples(control, vae, part, call).items():
             weighed = [_weighed(sample, control, call) for sample in samples]
-            _add(sums.setdefault(name, []), weighed, rows, rows_in_all)
+            add(sums.setdefault(name, []), weighed, rows, rows_in_all)
     return sums
 
 
@@ -233,15 +233,3 @@ def _weighed(sample: torch.Tensor, control: Control, call: Call) -> torch.Tensor
 
 def _repeated(rows: torch.Tensor, count: int) -> torch.Tensor:
     return rows[torch.arange(count) % len(rows)]
-
-
-def _add(
-    sums: list[torch.Tensor], parts: Sequence[torch.Tensor], rows: torch.Tensor, rows_in_all: int
-) -> None:
-    for index, part in enumerate(parts):
-        if len(rows) < rows_in_all:
-            part = part.new_zeros((rows_in_all, *part.shape[1:])).index_copy(0, rows, part)
-        if index < len(sums):
-            sums[index] = sums[index] + part
-        else:
-            sums.append(part)

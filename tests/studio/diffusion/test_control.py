@@ -77,6 +77,23 @@ def test_the_same_control_twice_counts_twice(tmp_path: Path) -> None:
 
 
 @torch.inference_mode()
+def test_a_network_that_gives_one_value_a_channel_adds_to_one_that_gives_all(tmp_path: Path) -> None:
+    pooled = tiny_controlnet(3, global_pool_conditions=True)
+    pooled.save_pretrained(tmp_path / "pooled")
+    one, mine = loaded(saved(tiny_controlnet(), tmp_path))
+    two, other = loaded(tmp_path / "pooled")
+    hint = picture(1, 16, 16)
+    both = call([told(0, control(one, hint), control(two, hint)), told(1, control(one, hint))])
+    networks = {name_of(one): mine, name_of(two): other}
+    middle = residuals(networks, both)["mid_block_additional_residual"]
+    plain = residuals(networks, call([told(0, control(one, hint)), told(1, control(one, hint))]))
+    added = middle - plain["mid_block_additional_residual"]
+    assert added[:2].std(dim=(2, 3)).max() < 1e-5
+    assert added[:2].any()
+    assert not added[2:].any()
+
+
+@torch.inference_mode()
 def test_a_mask_keeps_what_lies_outside_of_it(tmp_path: Path) -> None:
     recipe, mine = loaded(saved(tiny_controlnet(), tmp_path))
     mask = torch.zeros(1, 32, 32)
