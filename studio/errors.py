@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Action = Literal["", "t5_vocabulary"]
+"""Remedies that are a click: fetching T5's vocabulary from the hub."""
+
 
 class StudioError(Exception):
     """A failure told to the person who paints: a sentence, its place, and a remedy.
@@ -14,16 +17,24 @@ class StudioError(Exception):
         remedy: What to do about it; may be empty.
         node: Address of the node that caused it (``sub/k_sampler``), if one did.
         socket: Input or knob of that node, if one is to blame.
+        action: What the window can do about it where a person asks for that; empty if nothing.
     """
 
     def __init__(
-        self, title: str, remedy: str = "", *, node: str | None = None, socket: str | None = None
+        self,
+        title: str,
+        remedy: str = "",
+        *,
+        node: str | None = None,
+        socket: str | None = None,
+        action: Action = "",
     ) -> None:
         super().__init__(title)
         self.title = title
         self.remedy = remedy
         self.node = node
         self.socket = socket
+        self.action: Action = action
 
     def __str__(self) -> str:
         return f"{self.title} {self.remedy}".strip()

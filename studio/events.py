@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from studio.errors import Action
+
 NodeState = Literal["waiting", "running", "ran", "cached", "skipped", "failed", "blocked", "cancelled"]
 RunState = Literal["done", "failed", "cancelled", "superseded"]
 
@@ -66,13 +68,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class NodeFailed:
-    """A node could not finish: what happened, at which input, what to do."""
+    """A node could not finish: what happened, at which input, what to do, or have done (`errors.Action`)."""
 
     run: str
     node: str
     title: str
     remedy: str = ""
     socket: str = ""
+    action: Action = ""
 
 
 @dataclass(frozen=True, slots=True)

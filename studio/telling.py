@@ -126,8 +126,8 @@ class Telling:
             return
         self._told_failed.add(address)
         title = error.title if error else "It could not finish."
-        remedy, socket = (error.remedy, error.socket or "") if error else ("", "")
-        self._emit(NodeFailed(self._run, address, title, remedy, socket))
+        remedy, socket, action = (error.remedy, error.socket or "", error.action) if error else ("", "", "")
+        self._emit(NodeFailed(self._run, address, title, remedy, socket, action))
         self._change(NodeChanged(self._run, address, "failed"))
 
     def _change(self, event: NodeChanged) -> None:

@@ -157,6 +157,13 @@ class Page(QWidget):
             self.failures.clear()
             self.problems_changed.emit()
 
+    def forget_remedied(self, action: str) -> None:
+        """What that action is the remedy of is wrong no longer."""
+        left = [failure for failure in self.failures if failure.action != action]
+        if len(left) != len(self.failures):
+            self.failures[:] = left
+            self.problems_changed.emit()
+
     def drawn(self, address: str) -> Mapping[str, Json]:
         """Values that the last run drew for a node."""
         return self.draws.get(address, {})

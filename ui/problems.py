@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel, QListWidget, QListWidgetItem, QStackedLayout, QWidget
 
-from studio.errors import Problem
+from studio.errors import Action, Problem
 from studio.events import NodeFailed
 from ui.icons import icon
 from ui.theme import DARK, METRICS
+
+OFFERS = {"t5_vocabulary": "Download it now (0.8 MB, from the hub)"}
+_TROUBLE = Qt.ItemDataRole.UserRole
+_ACTION = Qt.ItemDataRole.UserRole + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Trouble:
         graph: Definition that holds the node; empty for an address from the root.
         socket: Input or knob to blame.
         failed: It happened in a run, rather than being seen before.
+        action: What a click can do about it.
     """
 
     title: str
@@ -33,6 +39,7 @@ class Trouble:
     graph: str = ""
     socket: str = ""
     failed: bool = False
+    action: Action = ""
 
 
 def trouble_of(problem: Problem) -> Trouble:
@@ -42,7 +49,7 @@ def trouble_of(problem: Problem) -> Trouble:
 
 def trouble_of_failure(event: NodeFailed) -> Trouble:
     """A failure of a run as a row."""
-    return Trouble(event.title, event.remedy, event.node, "", event.socket, failed=True)
+    return Trouble(event.title, event.remedy, event.node, "", event.socket, True, event.action)
 
 
 def _same(trouble: Trouble) -> tuple[str, ...]:
@@ -51,9 +58,10 @@ def _same(trouble: Trouble) -> tuple[str, ...]:
 
 
 class ProblemList(QWidget):
-    """The list; activating a row asks for a jump to its node."""
+    """The list; activating a row asks for a jump to its node, or for what the row offers to do."""
 
     jump_wanted = Signal(object)
+    action_wanted = Signal(str)
     counted = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -95,18 +103,36 @@ class ProblemList(QWidget):
             ink = DARK.bad if trouble.failed else DARK.warning
             item.setIcon(icon("error" if trouble.failed else "warning", ink))
             item.setToolTip("Click to go to the node" if trouble.address else "")
-            item.setData(Qt.ItemDataRole.UserRole, trouble)
+            item.setData(_TROUBLE, trouble)
             self.list.addItem(item)
+            if trouble.action:
+                self.list.addItem(_offer(trouble.action))
         self._layout.setCurrentWidget(self.list if shown else self._empty)
         self.counted.emit(len(shown))
 
     def next(self) -> None:
         """Go to the next row and its node; after the last comes the first."""
-        if self.list.count():
-            self.list.setCurrentRow((self.list.currentRow() + 1) % self.list.count())
+        rows = [row for row in range(self.list.count()) if self.list.item(row).data(_TROUBLE) is not None]
+        if rows:
+            here = self.list.currentRow()
+            self.list.setCurrentRow(next((row for row in rows if row > here), rows[0]))
             self._jump(self.list.currentItem())
 
     def _jump(self, item: QListWidgetItem) -> None:
-        trouble: Trouble = item.data(Qt.ItemDataRole.UserRole)
-        if trouble.address:
+        trouble: Trouble | None = item.data(_TROUBLE)
+        if trouble is None:
+            self.action_wanted.emit(item.data(_ACTION))
+        elif trouble.address:
             self.jump_wanted.emit(trouble)
+
+
+def _offer(action: Action) -> QListWidgetItem:
+    """A row that does something, drawn as a link."""
+    item = QListWidgetItem(OFFERS[action])
+    item.setIcon(icon("save", DARK.accent))
+    item.setForeground(QColor(DARK.accent))
+    lettering = item.font()
+    lettering.setUnderline(True)
+    item.setFont(lettering)
+    item.setData(_ACTION, action)
+    return item

@@ -124,10 +124,12 @@ class Window(QMainWindow):
         self.documents.page_shown.connect(self._page_shown)
         self.documents.page_retitled.connect(self._retitle)
         self.problems.jump_wanted.connect(self._jump)
+        self.problems.action_wanted.connect(self._remedy)
         self.problems.counted.connect(self.bar.count_problems)
         self.inspector.jump_wanted.connect(self._jump_beside)
         panels = self.panels
         panels.models.use_wanted.connect(self._use_model)
+        panels.models.vocabulary.ended.connect(self._vocabulary_ended)
         self.strip.graph_wanted.connect(self._open_graph_of)
         self.picture.graph_wanted.connect(self._open_graph_of)
 
@@ -245,6 +247,17 @@ class Window(QMainWindow):
         page = self.documents.page
         if page is not None:
             page.levels.jump(trouble.graph, trouble.address)
+
+    def _remedy(self, action: str) -> None:
+        if action == "t5_vocabulary":
+            self.bar.say("Fetching T5's vocabulary…")
+            self.panels.models.vocabulary.fetch()
+
+    def _vocabulary_ended(self, trouble: str) -> None:
+        self.bar.say(trouble or "T5's vocabulary is there. Run again.", bad=bool(trouble))
+        if not trouble:
+            for page in self.documents.pages():
+                page.forget_remedied("t5_vocabulary")
 
     def _jump_beside(self, node: str) -> None:
         """Go to a node of the graph in front."""

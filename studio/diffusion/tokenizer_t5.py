@@ -100,6 +100,7 @@ def find(place: Path, others: Sequence[Path] = ()) -> Path:
         f"or into {t5_folder()}. In the diffusers folder of SD3 it is in tokenizer_3, in that of Flux in "
         f"tokenizer_2; on the hub it is {T5_VOCABULARY[1]} of {T5_VOCABULARY[0]}.",
         socket="path",
+        action="t5_vocabulary",
     )
 
 

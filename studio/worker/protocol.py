@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from studio.types import Json
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ ONE_OF_EACH = [
     events.NodeChanged("r", "a", "ran", 1, "because", "note"),
     events.Progress("r", "a", 1, 2, PICTURE),
     events.Progress("r", "a", 1, 2),
-    events.NodeFailed("r", "a", "title", "remedy", "socket"),
+    events.NodeFailed("r", "a", "title", "remedy", "socket", "t5_vocabulary"),
     events.Result("r", "a", "image", "image", "key", 2),
     events.Saved("r", "a", "/tmp/x.png"),
     events.RunFinished("r", "superseded", 0.5, "cpu", "float32"),
