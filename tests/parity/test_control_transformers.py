@@ -19,20 +19,12 @@ from studio.types import Conditioning
 from tests.parity import tiny_transformers as tiny
 from tests.parity.both import NEGATIVE, PROMPT, SEED, SIDE_PX, Ours, picture, theirs
 from tests.parity.conftest import Compare
-from tests.parity.test_flux import SHAPE, quiet, run
+from tests.parity.test_flux import SHAPE, run
 from tests.studio.diffusion.controls import randomised
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore:.*FluxPosEmbed:FutureWarning"
 )
-
-
-@pytest.fixture(autouse=True)
-def without_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours encodes into the middle of what a picture may mean; pipelines draw beside it."""
-    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-
-    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
 
 
 def pixels(image: np.ndarray[Any, Any]) -> torch.Tensor:
@@ -79,7 +71,7 @@ def test_a_controlnet_of_flux_gives_the_latents_of_diffusers(
 
     network = flux_network(5, **settings)
     network.save_pretrained(tmp_path / "control")
-    pipe = quiet(FluxControlNetPipeline(**tiny.flux_parts(), controlnet=network))
+    pipe = tiny.quiet(FluxControlNetPipeline(**tiny.flux_parts(), controlnet=network))
     tiny.flux().save_pretrained(tmp_path / "model")
     image = picture(seed=3)
     latents, _ = run(
@@ -137,7 +129,7 @@ def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
     network.save_pretrained(tmp_path / "control")
     parts = {name: part for name, part in pipe.components.items() if "image_encoder" not in name}
     parts.pop("feature_extractor", None)
-    beside = quiet(StableDiffusion3ControlNetPipeline(**parts, controlnet=network))
+    beside = tiny.quiet(StableDiffusion3ControlNetPipeline(**parts, controlnet=network))
     image = picture(seed=3)
     latents, _ = theirs(
         beside,
@@ -174,7 +166,7 @@ def test_repainting_by_a_controlnet_gives_the_latents_of_diffusers(tmp_path: Pat
     network.save_pretrained(tmp_path / "control")
     parts = {name: part for name, part in pipe.components.items() if "image_encoder" not in name}
     parts.pop("feature_extractor", None)
-    beside = quiet(StableDiffusion3ControlNetInpaintingPipeline(**parts, controlnet=network))
+    beside = tiny.quiet(StableDiffusion3ControlNetInpaintingPipeline(**parts, controlnet=network))
     image, repaint = picture(seed=3), np.zeros((1, SIDE_PX, SIDE_PX), np.float32)
     repaint[:, 6:20, 8:26] = 1
     latents, _ = theirs(
@@ -201,7 +193,7 @@ def test_fill_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Co
     from diffusers import FluxFillPipeline
 
     # Its mask has one channel for each pixel that a latent pixel stands for: 4 here, 64 in the real one.
-    pipe = quiet(FluxFillPipeline(**tiny.flux_parts(in_channels=64 + 64 + 16, out_channels=64)))
+    pipe = tiny.quiet(FluxFillPipeline(**tiny.flux_parts(in_channels=64 + 64 + 16, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = picture()
     mask = np.zeros((1, SIDE_PX, SIDE_PX), np.float32)
@@ -223,7 +215,7 @@ def test_fill_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Co
 def test_canny_and_depth_by_node_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import FluxControlPipeline
 
-    pipe = quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
+    pipe = tiny.quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = picture()
     latents, _ = run(
@@ -238,7 +230,7 @@ def test_canny_and_depth_by_node_give_the_latents_of_diffusers(tmp_path: Path, c
 def test_kontext_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import FluxKontextPipeline
 
-    pipe = quiet(FluxKontextPipeline(**tiny.flux_parts()))
+    pipe = tiny.quiet(FluxKontextPipeline(**tiny.flux_parts()))
     pipe.save_pretrained(tmp_path)
     latents, _ = run(
         pipe,

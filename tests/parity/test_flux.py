@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from nodes.guiders import distilled_guidance
 from studio.diffusion.conditioning import changed, each
-from studio.diffusion.flux import packed, unpacked
+from studio.diffusion.denoisers.flux import packed, unpacked
 from studio.diffusion.noise import initial
 from studio.types import Latent
 from tests.parity import tiny_transformers as tiny
@@ -34,19 +33,6 @@ def run(pipe: Any, **arguments: Any) -> tuple[torch.Tensor, np.ndarray[Any, Any]
     with torch.no_grad():
         latents = spread(pipe(**{k: v for k, v in given.items() if v is not None}).images)
     return latents, decoded(pipe, latents)
-
-
-@pytest.fixture
-def middles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let diffusers, too, take the middle of what an autoencoder gives, and not draw from it."""
-    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-
-    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean)
-
-
-def quiet(pipe: Any) -> Any:
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 def sampled(folder: Path, guidance: float, **hints: torch.Tensor) -> tuple[Ours, Latent]:
@@ -108,12 +94,11 @@ def test_guidance_with_a_negative_prompt_gives_the_latents_of_diffusers(
     )
 
 
-@pytest.mark.usefixtures("middles")
 def test_fill_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import FluxFillPipeline
 
     # Its mask has one channel for each pixel that a latent pixel stands for: 4 here, 64 in the real one.
-    pipe = quiet(FluxFillPipeline(**tiny.flux_parts(in_channels=64 + 64 + 16, out_channels=64)))
+    pipe = tiny.quiet(FluxFillPipeline(**tiny.flux_parts(in_channels=64 + 64 + 16, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
     mask = torch.zeros(1, 1, SIDE_PX, SIDE_PX)
@@ -128,11 +113,10 @@ def test_fill_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -
     compare("Flux.1 Fill", "inpainting", "FluxFillPipeline", latents=(mine.samples, latents))
 
 
-@pytest.mark.usefixtures("middles")
 def test_canny_and_depth_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import FluxControlPipeline
 
-    pipe = quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
+    pipe = tiny.quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
     latents, _ = run(
@@ -146,7 +130,7 @@ def test_canny_and_depth_give_the_latents_of_diffusers(tmp_path: Path, compare: 
 def test_kontext_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import FluxKontextPipeline
 
-    pipe = quiet(FluxKontextPipeline(**tiny.flux_parts()))
+    pipe = tiny.quiet(FluxKontextPipeline(**tiny.flux_parts()))
     pipe.save_pretrained(tmp_path)
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
     latents, _ = run(

@@ -31,14 +31,6 @@ from tests.parity.test_ip_adapter import SEEN, as_pil, encoder, processor
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture
-def without_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours encodes into the middle of what a picture may mean; pipelines draw beside it."""
-    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-
-    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
-
-
 def pixels(image: np.ndarray[Any, Any]) -> torch.Tensor:
     return torch.from_numpy(image).permute(0, 3, 1, 2).contiguous()
 
@@ -50,7 +42,6 @@ def hole() -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("family", ["SD 1.x", "SDXL"])
-@pytest.mark.usefixtures("without_chance")
 def test_nine_channels_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare, family: str) -> None:
     from diffusers import StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
 
@@ -132,7 +123,6 @@ def sampled(ours: Ours, guider: Any) -> torch.Tensor:
     return sample_custom(ours.ctx, noise, guider, solver, sigmas, ours.canvas()).latent.samples
 
 
-@pytest.mark.usefixtures("without_chance")
 def test_depth_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import StableDiffusionDepth2ImgPipeline
 
@@ -163,31 +153,7 @@ def test_depth_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) 
 
 
 def test_variations_by_unclip_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
-    from diffusers import DDPMScheduler, StableUnCLIPImg2ImgPipeline
-    from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
-        StableUnCLIPImageNormalizer,
-    )
-
-    plain = tiny.stable_diffusion(
-        "v_prediction",
-        use_linear_projection=True,
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=2 * SEEN,
-    )
-    statistics = StableUnCLIPImageNormalizer(SEEN)
-    generator = torch.Generator().manual_seed(6)
-    statistics.mean.data = torch.randn(1, SEEN, generator=generator)
-    statistics.std.data = torch.rand(1, SEEN, generator=generator) + 0.5
-    parts = {name: plain.components[name] for name in ("vae", "text_encoder", "unet", "scheduler")}
-    pipe = StableUnCLIPImg2ImgPipeline(
-        **parts,
-        tokenizer=tiny.tokenizer(pad="!"),
-        image_encoder=encoder(),
-        feature_extractor=processor(),
-        image_normalizer=statistics,
-        image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
-    )
-    pipe.set_progress_bar_config(disable=True)
+    pipe = tiny.unclip(encoder(), processor(), SEEN)
     pipe.save_pretrained(tmp_path)
     ours = Ours(tmp_path)
     image = picture(40, seed=3)
@@ -210,25 +176,7 @@ def test_variations_by_unclip_give_the_latents_of_diffusers(tmp_path: Path, comp
 
 
 def test_enlarging_four_times_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
-    from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionUpscalePipeline
-
-    plain = tiny.stable_diffusion(
-        "v_prediction", in_channels=7, num_class_embeds=1000, use_linear_projection=True
-    )
-    parts = {name: plain.components[name] for name in ("text_encoder", "unet", "scheduler")}
-    pipe = StableDiffusionUpscalePipeline(
-        **parts,
-        tokenizer=tiny.tokenizer(pad="!"),
-        vae=AutoencoderKL(
-            block_out_channels=(8, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 3,
-            up_block_types=("UpDecoderBlock2D",) * 3,
-            norm_num_groups=4,
-            scaling_factor=0.08333,
-        ),
-        low_res_scheduler=DDPMScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="scaled_linear"),
-    )
-    pipe.set_progress_bar_config(disable=True)
+    pipe = tiny.times_four()
     pipe.save_pretrained(tmp_path)
     ours = Ours(tmp_path)
     image = picture(16, seed=3)

@@ -109,7 +109,7 @@ def stable_diffusion(prediction: str = "epsilon", **settings: Any) -> Any:
     """A StableDiffusionPipeline; `settings` are those of its UNet."""
     from diffusers import StableDiffusionPipeline
 
-    return _quiet(
+    return quiet(
         StableDiffusionPipeline(
             vae=vae(),
             text_encoder=clip(),
@@ -127,7 +127,7 @@ def stable_diffusion_xl(**settings: Any) -> Any:
     """A StableDiffusionXLPipeline; `settings` are those of its UNet."""
     from diffusers import StableDiffusionXLPipeline
 
-    return _quiet(
+    return quiet(
         StableDiffusionXLPipeline(
             vae=vae(),
             text_encoder=clip(),
@@ -145,7 +145,7 @@ def refiner() -> Any:
     """A StableDiffusionXLImg2ImgPipeline with one text encoder, as the refiner has."""
     from diffusers import StableDiffusionXLImg2ImgPipeline
 
-    return _quiet(
+    return quiet(
         StableDiffusionXLImg2ImgPipeline(
             vae=vae(),
             text_encoder=None,
@@ -174,7 +174,7 @@ def times_four() -> Any:
 
     plain = stable_diffusion("v_prediction", in_channels=7, num_class_embeds=1000, use_linear_projection=True)
     parts = {name: plain.components[name] for name in ("text_encoder", "unet", "scheduler")}
-    return _quiet(
+    return quiet(
         StableDiffusionUpscalePipeline(
             **parts,
             tokenizer=tokenizer(pad="!"),
@@ -208,7 +208,7 @@ def unclip(encoder: Any, processor: Any, seen: int) -> Any:
     statistics.mean.data = torch.randn(1, seen, generator=generator)
     statistics.std.data = torch.rand(1, seen, generator=generator) + 0.5
     parts = {name: plain.components[name] for name in ("vae", "text_encoder", "unet", "scheduler")}
-    return _quiet(
+    return quiet(
         StableUnCLIPImg2ImgPipeline(
             **parts,
             tokenizer=tokenizer(pad="!"),
@@ -220,6 +220,7 @@ def unclip(encoder: Any, processor: Any, seen: int) -> Any:
     )
 
 
-def _quiet(pipe: Any) -> Any:
+def quiet(pipe: Any) -> Any:
+    """The pipeline without a progress bar."""
     pipe.set_progress_bar_config(disable=True)
     return pipe

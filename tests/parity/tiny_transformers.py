@@ -11,7 +11,7 @@ from typing import Any
 import sentencepiece
 import torch
 
-from tests.parity.tiny import CROSS, clip, tokenizer, vae
+from tests.parity.tiny import CROSS, clip, quiet, tokenizer, vae
 
 TEXT_WIDTH = 2 * CROSS + 16
 """Of T5: wider than both CLIPs side by side, as in the real ones."""
@@ -109,7 +109,7 @@ def stable_diffusion_3(*, with_t5: bool = True, **settings: Any) -> Any:
     """A StableDiffusion3Pipeline; `settings` are those of its transformer."""
     from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
 
-    return _quiet(
+    return quiet(
         StableDiffusion3Pipeline(
             transformer=sd3_transformer(**settings),
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
@@ -151,7 +151,7 @@ def flux(**settings: Any) -> Any:
     """A FluxPipeline."""
     from diffusers import FluxPipeline
 
-    return _quiet(FluxPipeline(**flux_parts(**settings)))
+    return quiet(FluxPipeline(**flux_parts(**settings)))
 
 
 def _lively(network: Any) -> Any:
@@ -161,8 +161,3 @@ def _lively(network: Any) -> Any:
             if "norm" in name and name.endswith("weight") and weight.ndim == 2:
                 weight.mul_(4)
     return network
-
-
-def _quiet(pipe: Any) -> Any:
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
