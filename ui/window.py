@@ -6,7 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QImage, QUndoGroup
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QImage,
+    QUndoGroup,
+)
 from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox
 
 from studio import paths
@@ -22,8 +30,10 @@ from ui.engine import Engine, MakeClient
 from ui.follow import Follower, told
 from ui.gallery import Gallery
 from ui.graph.actions import GraphActions
+from ui.graph.view import GraphView
 from ui.keeper import Keeper
 from ui.menus import Actions, build_menus, build_tool_bar
+from ui.models.drops import Drops, models_in
 from ui.models.shelf import Shelf
 from ui.models.use import use
 from ui.page import Page, as_new
@@ -57,6 +67,7 @@ class Window(QMainWindow):
         self.runs = Runs(self.engine, Path(settings.get("output_dir", str(paths.output_dir()))), self)
         self.documents = Documents(settings, self.engine.catalogue, self.background, self)
         self.setCentralWidget(self.documents)
+        self.drops = Drops(self.shelf, self.background, lambda: self.engine.catalogue, self)
         self.running = Running(self.runs, lambda: self.documents.page, self)
         self.follower = Follower(self.engine, self.runs, self.documents.page_of, self)
         self.upgrades = Upgrades(self.engine, self.documents.page_of, self)
@@ -143,7 +154,7 @@ class Window(QMainWindow):
         bar.restart_wanted.connect(engine.restart)
         bar.stop_wanted.connect(engine.stop)
         bar.problems_wanted.connect(lambda: self.panels.bring_up("problems"))
-        for speaker in (follower, self.gallery, self.documents, self.keeper, self.upgrades):
+        for speaker in (follower, self.gallery, self.documents, self.keeper, self.upgrades, self.drops):
             speaker.said.connect(lambda words, bad: bar.say(words, bad=bad))
         follower.previewed.connect(self._preview)
         follower.pictured.connect(self.gallery.add)
@@ -269,9 +280,10 @@ class Window(QMainWindow):
         page = self.documents.page
         if page is None:
             return
-        view = page.view
+        view, scene = page.view, page.scene
         middle = view.mapToScene(view.viewport().rect().center())
-        node = use(page.scene, self.engine.catalogue, entry, middle)
+        into = scene.selected[0] if len(scene.selected) == 1 else ""
+        node = use(scene, self.engine.catalogue, entry.path, entry.type, middle, into)
         if node:
             view.show_node(node)
         else:
@@ -295,15 +307,31 @@ class Window(QMainWindow):
             menu.addAction("Forget these", self.documents.forget_recent)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped(event):
+        if _dropped(event) or models_in(event):
             event.acceptProposedAction()
 
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """A workflow may be dropped anywhere, a model only on the graph it goes into."""
+        event.setAccepted(bool(_dropped(event)) or self._graph_below(event) is not None)
+
     def dropEvent(self, event: QDropEvent) -> None:
-        files = _dropped(event)
-        if files:
+        files, view = _dropped(event), self._graph_below(event)
+        models = models_in(event) if view is not None else []
+        if files or models:
             event.acceptProposedAction()
-            for file in files:
-                self.documents.open(file)
+        for file in files:
+            self.documents.open(file)
+        if view is not None and models:
+            at = view.viewport().mapFrom(self, event.position().toPoint())
+            self.drops.drop(view, models, at)
+
+    def _graph_below(self, event: QDropEvent) -> GraphView | None:
+        page = self.documents.page
+        if page is None:
+            return None
+        area = page.view.viewport()
+        inside = area.rect().contains(area.mapFrom(self, event.position().toPoint()))
+        return page.view if inside else None
 
     # Runs
 

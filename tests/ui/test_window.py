@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
@@ -12,6 +12,7 @@ from studio.edits import MoveNodes, SetKnob, SetNodeField
 from studio.files import png, workflow
 from studio.gestures import remove
 from studio.worker.protocol import EngineState
+from tests.studio.models.test_catalogue import lora
 from tests.ui.conftest import OpenWindow, close, content, page_of
 from ui.inspector.numbers import NumberEditor
 from ui.problems import Trouble
@@ -415,3 +416,22 @@ def test_key_leads_from_panel_to_panel_and_round(open_window: OpenWindow, qtbot:
     assert window.inspector.isAncestorOf(visited[1])
     assert visited[2] is window.strip
     assert visited[3] is view
+
+
+def test_a_model_may_be_dropped_on_the_graph_and_nowhere_else(
+    open_window: OpenWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = open_window(content("constant", "show"))
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(lora(tmp_path / "anna.safetensors")))])
+    copy, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    port = page_of(window).view.viewport()
+    on = port.mapTo(window, port.rect().center())
+    accepted: list[bool] = []
+    for at in (on, QPoint(10, 10)):
+        event = QDragMoveEvent(at, copy, data, left, none)
+        window.dragMoveEvent(event)
+        accepted.append(event.isAccepted())
+    assert accepted == [True, False]
+    window.dropEvent(QDropEvent(QPointF(on), copy, data, left, none))
+    qtbot.waitUntil(lambda: "No installed node loads" in window.bar.sentence.toolTip())
