@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Row, exact
-from studio.diffusion.prompt_chunks import chunks
-from studio.diffusion.tokenizer import clip
+from studio.diffusion.text.chunks import chunks
+from studio.diffusion.text.tokenizer import clip
 
 REFERENCE = Path(__file__).parent.parent / "tests/data/prompts_reference.json"
 SAME_WEIGHT = 1e-4  # reference weights are rounded

@@ -61,8 +61,8 @@ def depth_map(ctx: Context, image: Image, *, folder: Folder = "", inverted: bool
         folder: Folder of the model: DPT or Depth Anything.
         inverted: Turn near and far round, for models that give distances in metres.
     """
-    from studio.diffusion.annotators import nearness
     from studio.diffusion.families.annotator import recipe_of
+    from studio.diffusion.pictures.annotators import nearness
 
     return nearness(ctx, recipe_of(folder, "depth"), image, inverted=inverted)
 
@@ -92,8 +92,8 @@ def detect_pose(
         certainty: Joints the model is less sure of are left out.
         thickness: Of half a limb in pixels.
     """
-    from studio.diffusion.annotators import joints
     from studio.diffusion.families.annotator import recipe_of
+    from studio.diffusion.pictures.annotators import joints
     from studio.raster.skeleton import drawn, from_coco
 
     found = joints(ctx, recipe_of(folder, "pose"), image[0, ..., :3], _boxes(boxes))
@@ -145,8 +145,8 @@ def segment_image(ctx: Context, image: Image, *, folder: Folder = "", things: st
         folder: Folder of the model: Segformer or UperNet.
         things: What the mask marks, with commas between, such as: sky, tree.
     """
-    from studio.diffusion.annotators import numbers_at
     from studio.diffusion.families.annotator import recipe_of
+    from studio.diffusion.pictures.annotators import numbers_at
     from studio.raster.palette import palette
     from studio.raster.segments import chosen, found_in
 

@@ -21,7 +21,7 @@ def embedding_files(knobs: Mapping[str, Json]) -> list[str]:
     """Files of the embeddings that the texts of an encoding node name."""
     from typing import cast
 
-    from studio.diffusion.prompt_chunks import embeddings_named
+    from studio.diffusion.text.chunks import embeddings_named
 
     reading = cast("Reading", knobs["reading"])
     texts = [
@@ -62,7 +62,7 @@ def encode_text(
         steps: Steps of the sampler, for [a:b:5] and [a|b] in a1111's reading, which count them as if spread
             evenly: the schedule “simple” does so.
     """
-    from studio.diffusion.prompt import encode
+    from studio.diffusion.text.prompt import encode
 
     return encode(text_encoder, text, ctx, reading=reading, skip=skipped(clip_skip), steps=steps)
 
@@ -92,7 +92,7 @@ def resolve_prompt(*, text: Prompt = "", seed: Seed = 0) -> str:
             name.txt in your folder of wildcards. Lines that begin with #, and /* … */, are comments.
         seed: Which are drawn: the same seed draws the same words.
     """
-    from studio.diffusion.prompt_template import resolve
+    from studio.diffusion.text.template import resolve
     from studio.models.prompt_files import lines
 
     return resolve(text, seed, lines)
@@ -127,6 +127,6 @@ def count_tokens(
         text: The prompt.
         reading: What brackets mean; see the node that encodes.
     """
-    from studio.diffusion.prompt import count
+    from studio.diffusion.text.prompt import count
 
     return TokenCount(*count(text_encoder, text, ctx, reading))

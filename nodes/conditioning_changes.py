@@ -41,7 +41,7 @@ def average_conditioning(
         second: The other, in which a single prompt acts.
         weight: How much of the first there is in the mix; the rest is of the second.
     """
-    from studio.diffusion.mixing import average
+    from studio.diffusion.text.mixing import average
 
     return average(first, second, weight)
 
@@ -58,7 +58,7 @@ def concatenate_conditioning(first: Conditioning, second: Conditioning) -> Condi
         first: What comes first; everything but the words is taken from it.
         second: What comes after, in which a single prompt acts.
     """
-    from studio.diffusion.mixing import concatenate
+    from studio.diffusion.text.mixing import concatenate
 
     return concatenate(first, second)
 
@@ -228,7 +228,7 @@ def ranges_by_steps(ctx: Context, model: Model, conditioning: Conditioning, sigm
         sigmas: The schedule.
     """
     from studio.diffusion.conditioning import changed
-    from studio.diffusion.prompt_schedule import on_steps
+    from studio.diffusion.text.schedule import on_steps
 
     with ctx.weights.use(ctx, model.recipe) as denoiser:
         progress = [float(denoiser.sampling.progress(level)) for level in sigmas.values[:-1]]

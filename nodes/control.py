@@ -129,7 +129,7 @@ def apply_controlnet(
         end: Up to which part of the way it acts; 1 to the end.
         kind: What the image shows, for union networks, which take several kinds.
     """
-    from studio.diffusion.control_nodes import applied, control_of
+    from studio.diffusion.control.told import applied, control_of
 
     control = control_of(
         control_net.recipe,

@@ -49,7 +49,7 @@ def encode_text_sdxl(
         reading: What brackets mean; see “Encode text”.
         clip_skip: Layer of CLIP, counted from the end; 0 leaves it to the model.
     """
-    from studio.diffusion.prompt import encode
+    from studio.diffusion.text.prompt import encode
 
     extra: dict[str, Json] = {
         "size": [height, width],
@@ -88,7 +88,7 @@ def encode_text_refiner(
         aesthetic_score: 6 suits a prompt, 2.5 a negative one.
         reading: What brackets mean; see “Encode text”.
     """
-    from studio.diffusion.prompt import encode
+    from studio.diffusion.text.prompt import encode
 
     extra: dict[str, Json] = {"size": [height, width], "crop": [0, 0], "aesthetic": aesthetic_score}
     return encode(text_encoder, text, ctx, reading=reading, extra=extra)
@@ -120,7 +120,7 @@ def encode_text_sd3(
         text_t5: What T5 is told, which understands whole sentences; unused where the model has no T5.
         reading: What brackets mean; see “Encode text”.
     """
-    from studio.diffusion.prompt import encode
+    from studio.diffusion.text.prompt import encode
 
     return encode(text_encoder, {"l": text_l, "g": text_g, "t5": text_t5}, ctx, reading=reading)
 
@@ -152,7 +152,7 @@ def encode_text_flux(
             to it.
         reading: What brackets mean; see “Encode text”.
     """
-    from studio.diffusion.prompt import encode
+    from studio.diffusion.text.prompt import encode
 
     texts = {"l": text_l, "t5": text_t5}
     return encode(text_encoder, texts, ctx, reading=reading, extra={"guidance": guidance})

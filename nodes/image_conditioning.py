@@ -75,7 +75,7 @@ def inpaint_model_conditioning(
         mask: What is to be painted.
         keep: Leave the rest as it is; otherwise the model paints it again, which may fit better.
     """
-    from studio.diffusion.image_conditioning import inpainting
+    from studio.diffusion.pictures.image_conditioning import inpainting
 
     both, latent = inpainting(ctx, [positive, negative or Conditioning(())], vae, image, mask, keep=keep)
     return Shown(both[0], both[1], latent)
@@ -105,7 +105,7 @@ def edit_conditioning(
         vae: Autoencoder of the model.
         image: Picture to edit, or edges or depth to follow.
     """
-    from studio.diffusion.image_conditioning import editing
+    from studio.diffusion.pictures.image_conditioning import editing
 
     plain = negative or Conditioning(())
     both, latent = editing(ctx, [positive, plain], vae, image)
@@ -128,7 +128,7 @@ def depth_conditioning(
         image: Depth: what is near is bright.
         latent: What will be sampled, usually the encoded picture; depth is fitted to its size.
     """
-    from studio.diffusion.image_conditioning import depth
+    from studio.diffusion.pictures.image_conditioning import depth
 
     return Told(*depth([positive, negative or Conditioning(())], image, latent))
 
@@ -156,7 +156,7 @@ def upscale_conditioning(
         noise_level: How much noise is mixed into it; more lets the model invent more.
         seed: Number from which that noise is drawn.
     """
-    from studio.diffusion.image_conditioning import enlarging
+    from studio.diffusion.pictures.image_conditioning import enlarging
 
     both, latent = enlarging([positive, negative or Conditioning(())], image, noise_level, seed)
     return Shown(both[0], both[1], latent)
@@ -174,6 +174,6 @@ def reference_latent(conditioning: Conditioning, latent: Latent) -> Conditioning
         conditioning: The instruction.
         latent: The encoded picture.
     """
-    from studio.diffusion.image_conditioning import referring
+    from studio.diffusion.pictures.image_conditioning import referring
 
     return referring(conditioning, latent)

@@ -110,7 +110,7 @@ def encode_image(ctx: Context, clip_vision: ClipVision, image: Image, *, crop: b
         image: Pictures; several are told together.
         crop: Cut the longer side to a square; otherwise, and for SigLIP, the picture is squeezed into one.
     """
-    from studio.diffusion.clip_vision import encode
+    from studio.diffusion.pictures.clip_vision import encode
 
     return encode(ctx, clip_vision, image, crop=crop)
 
@@ -155,7 +155,7 @@ def apply_ip_adapter(
         take: What is taken from them: everything, or only style or composition, where it is known which
             layers carry those.
     """
-    from studio.diffusion.image_prompts import applied
+    from studio.diffusion.pictures.image_prompts import applied
 
     return Both(*applied(positive, negative, ip_adapter.recipe, embeds, mask, strength, (start, end), take))
 
@@ -182,7 +182,7 @@ def apply_style_model(
         embeds: What SigLIP sees in the pictures.
         strength: Factor of their tokens.
     """
-    from studio.diffusion.redux import applied
+    from studio.diffusion.pictures.redux import applied
 
     return applied(ctx, conditioning, style_model, embeds, strength)
 
@@ -214,6 +214,6 @@ def unclip_conditioning(
         noise_level: How much noise is mixed into what is told; more gives freer variations.
         seed: Number from which that noise is drawn.
     """
-    from studio.diffusion.unclip import applied
+    from studio.diffusion.pictures.unclip import applied
 
     return applied(ctx, model, conditioning, embeds, strength, noise_level, seed)

@@ -92,7 +92,7 @@ def upscale_with_model(
         tile: Side of the pieces in pixels of the small picture; smaller takes less memory, 0 takes it whole.
         overlap: Pixels that neighbouring pieces share and are faded over.
     """
-    from studio.diffusion.upscale import upscale
+    from studio.diffusion.upscaling.upscale import upscale
 
     return upscale(ctx, upscale_model.recipe, image, tile=tile, overlap=overlap)
 
@@ -113,7 +113,7 @@ def latent_upscale_conditioning(
         latent: Latent to enlarge: of Stable Diffusion 1 or 2.
         negative: What it should not show.
     """
-    from studio.diffusion.latent_upscaler import doubling
+    from studio.diffusion.denoisers.latent_upscaler import doubling
 
     both, empty = doubling([positive, negative or Conditioning(())], latent)
     return ShownLatent(both[0], both[1], empty)

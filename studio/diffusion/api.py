@@ -14,7 +14,7 @@ import torch
 
 from studio.diffusion.schedules import Sampling, Sigmas
 from studio.diffusion.solving import Denoise, Noise, Solver, State, Unguided, solver
-from studio.diffusion.tokenizer import Tokenizer
+from studio.diffusion.text.tokenizer import Tokenizer
 from studio.types import ConditioningEntry, Json, Patch, Recipe
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import torch
 from torch.nn.functional import interpolate
 
 from studio.diffusion.canvas import fitted
+from studio.diffusion.denoisers.watching import watching
 from studio.diffusion.guidance.estimates import acting
 from studio.diffusion.noise import initial
-from studio.diffusion.prompt import encode
-from studio.diffusion.prompt_chunks import chunks
-from studio.diffusion.watching import watching
+from studio.diffusion.text.chunks import chunks
+from studio.diffusion.text.prompt import encode
 from studio.errors import NodeError
 from studio.types import ConditioningEntry, Image, Latent, Mask, Model, TextEncoder
 

@@ -13,9 +13,9 @@ from studio.cache import codec
 from studio.diffusion import preview
 from studio.diffusion.api import Denoiser, Sigmas, Solver, State
 from studio.diffusion.canvas import Canvas, Masked
-from studio.diffusion.fitting import stepping_down
 from studio.diffusion.guidance.guiders import Guided
 from studio.diffusion.lending import effect_of
+from studio.diffusion.memory.fitting import stepping_down
 from studio.diffusion.noise import source
 from studio.diffusion.trajectory import Trajectory, Watched
 from studio.errors import NodeError

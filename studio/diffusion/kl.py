@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from studio.diffusion import loading
 from studio.diffusion.api import Loader
+from studio.diffusion.files import loading
 from studio.errors import NodeError
 from studio.models import configs
 

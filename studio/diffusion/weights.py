@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from studio.diffusion.device import Place, choose
-from studio.diffusion.dresser import Dresser, kind, void
-from studio.diffusion.predict import recipe_bytes
-from studio.diffusion.residency import Held, Shelf, State
+from studio.diffusion.memory.dresser import Dresser, kind, void
+from studio.diffusion.memory.predict import recipe_bytes
+from studio.diffusion.memory.residency import Held, Shelf, State
 from studio.errors import NodeError
 from studio.models.identity import combined
 
@@ -148,7 +148,7 @@ class WeightsStore:
         item = self.shelf.of(network)
         if item is None:
             return False
-        from studio.diffusion.fitting import Fitting
+        from studio.diffusion.memory.fitting import Fitting
 
         found = Fitting(self.shelf, self.place, moves=self._is_tight).step_down(item)
         void(network)
@@ -165,7 +165,7 @@ class WeightsStore:
         Raises:
             Exception: What `work` raises; that memory is used up only when nothing is left to give up.
         """
-        from studio.diffusion.fitting import stepping_down
+        from studio.diffusion.memory.fitting import stepping_down
 
         return stepping_down(lambda: self.step_down(network), work)
 
@@ -222,7 +222,7 @@ class WeightsStore:
             for part in item.all():
                 self.shelf.fetch(part)
             return
-        from studio.diffusion.fitting import Fitting
+        from studio.diffusion.memory.fitting import Fitting
 
         Fitting(self.shelf, self.place).fit(item, shape)
 

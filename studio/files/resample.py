@@ -22,7 +22,7 @@ def resize(image: Image, width: int, height: int, fit: str, method: str) -> Imag
         height: Pixels.
         fit: ``crop`` covers the size and cuts what stands over, ``stretch`` fills it, ``inside`` gives the
             largest size within it that keeps the proportions.
-        method: ``lanczos``, ``bicubic``, ``bilinear``, ``nearest``, or ``area``: means of what falls together.
+        method: ``lanczos``, ``bicubic``, ``bilinear``, ``nearest``, or ``area``: the mean of each.
     """
     rows, columns = image.shape[1:3]
     box: Box = (0.0, 0.0, float(columns), float(rows))

@@ -162,7 +162,7 @@ def load_torch() -> None:
 
 def load_libraries() -> None:
     """Import the libraries that build networks, which takes longer than the starter's first picture."""
-    from studio.diffusion.loading import USUAL_LIBRARIES
+    from studio.diffusion.files.loading import USUAL_LIBRARIES
 
     for library in USUAL_LIBRARIES:
         importlib.import_module(library)

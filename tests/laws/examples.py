@@ -74,7 +74,7 @@ def _upscale_model(path: Path) -> object:
 
 
 def _annotator(kind: str, path: Path) -> Path:
-    from tests.studio.diffusion.annotators import saved
+    from tests.studio.diffusion.pictures.annotators import saved
 
     return saved(kind, path.parent)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.studio.diffusion.pictures.annotators import saved
 
 from nodes.annotators import depth_map, detect_pose, segment_image
 from nodes.pose import pose_skeleton
@@ -16,7 +17,6 @@ from studio.files.pictures import read
 from studio.paths import assets_dir
 from studio.raster.palette import palette
 from studio.types import Image
-from tests.studio.diffusion.annotators import saved
 from tests.studio.diffusion.bench import context, store
 
 PALM = assets_dir() / "pictures" / "palm_tree.png"

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from nodes.image_prompts import apply_ip_adapter, load_ip_adapter, unclip_conditioning
-from studio.diffusion.unclip import noised
+from studio.diffusion.pictures.unclip import noised
 from studio.errors import NodeError
 from studio.types import Conditioning, ImageEmbeds, IpAdapter, Model, Recipe
 from tests.studio.diffusion.bench import context
 from tests.studio.diffusion.controls import told
-from tests.studio.diffusion.test_ip_adapter import EMBEDS, WIDTH, attention, drawn, plain, plus
+from tests.studio.diffusion.pictures.test_ip_adapter import EMBEDS, WIDTH, attention, drawn, plain, plus
 
 
 def adapter(tmp_path: Path, kind: str = "plain") -> IpAdapter:

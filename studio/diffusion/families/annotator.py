@@ -16,8 +16,8 @@ from studio.models.identity import combined
 from studio.types import Recipe
 
 if TYPE_CHECKING:
-    from studio.diffusion.annotators import Annotator
     from studio.diffusion.api import Loader
+    from studio.diffusion.pictures.annotators import Annotator
 
 Task = Literal["depth", "pose", "segmentation"]
 FAMILY_NAME = "annotator"
@@ -47,7 +47,7 @@ class AnnotatorFamily:
 
     def load(self, recipe: Recipe, loader: Loader) -> Annotator:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion.annotators import Annotator
+        from studio.diffusion.pictures.annotators import Annotator
 
         path = Path(recipe.path)
         kind = kind_at(path)

@@ -34,7 +34,7 @@ class ClipFamily:
         kind = kind_at(path)
         if kind is None or recipe.part not in kind.parts:
             raise NodeError(f"There is no {recipe.part} in {path}.", "Choose another file or folder.")
-        from studio.diffusion import pieces
+        from studio.diffusion.files import pieces
 
         try:
             return pieces.clip_at(path, kind, recipe.part, loader)

@@ -32,7 +32,8 @@ class ControlNetFamily:
 
     def load(self, recipe: Any, loader: Loader) -> Any:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion import control_networks, control_transformers
+        from studio.diffusion.control import networks as control_networks
+        from studio.diffusion.control import transformers as control_transformers
 
         place = Path(recipe.path)
         plan = plan_at(place)

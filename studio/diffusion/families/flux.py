@@ -70,7 +70,7 @@ def _shift(variant: str, scheduler: Mapping[str, Any]) -> float | Callable[[int]
 
 
 def _text_encoder(members: Mapping[str, Any], folders: frozenset[str]) -> Any:
-    from studio.diffusion import clip, t5, tokenizer_t5
+    from studio.diffusion.text import clip, t5, tokenizer_t5
 
     del folders
     networks: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def join(outputs: Mapping[str, Encoded]) -> Encoded:
 FAMILY = LatentTransformer(
     name="flux",
     network=("diffusers.models.transformers.transformer_flux", "FluxTransformer2DModel"),
-    denoiser=("studio.diffusion.flux", "Flux"),
+    denoiser=("studio.diffusion.denoisers.flux", "Flux"),
     pieces=flux_pieces,
     config=flux_config,
     shift=_shift,

@@ -33,7 +33,7 @@ class ClipVisionFamily:
 
     def load(self, recipe: Recipe, loader: Loader) -> Any:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion.clip_vision import Vision
+        from studio.diffusion.pictures.clip_vision import Vision
 
         plan = vision_at(Path(recipe.path))
         if plan is None:
@@ -51,7 +51,7 @@ class IpAdapterFamily:
 
     def load(self, recipe: Recipe, loader: Loader) -> Any:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion.ip_adapter import Adapter, Partial
+        from studio.diffusion.pictures.ip_adapter import Adapter, Partial
 
         if recipe.members:
             return Partial(loader.get(recipe.members[0]), recipe.part)
@@ -71,7 +71,7 @@ class StyleModelFamily:
 
     def load(self, recipe: Recipe, loader: Loader) -> Any:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion.redux import Redux
+        from studio.diffusion.pictures.redux import Redux
 
         path = Path(recipe.path)
         shapes = loose.shapes_at(path)

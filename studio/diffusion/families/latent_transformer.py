@@ -16,7 +16,7 @@ from studio.models.recognise import kind_at
 
 if TYPE_CHECKING:
     from studio.diffusion.api import Check, Loader
-    from studio.diffusion.stored import Stored
+    from studio.diffusion.files.stored import Stored
     from studio.models.kinds import Kind, Shapes
     from studio.models.transformer_keys import Piece
     from studio.types import Json, Recipe
@@ -70,7 +70,7 @@ class LatentTransformer:
         kind = kind_at(path)
         if kind is None or recipe.part not in kind.parts:
             raise NodeError(f"There is no {recipe.part} in {path}.", "Choose another file or folder.")
-        from studio.diffusion import pieces
+        from studio.diffusion.files import pieces
 
         try:
             if recipe.part == PART:
@@ -82,9 +82,9 @@ class LatentTransformer:
     def _transformer(self, path: Path, kind: Kind, loader: Loader) -> Any:
         import torch
 
-        from studio.diffusion import loading, pieces
-        from studio.diffusion.stored import Stored, fill
-        from studio.diffusion.transformer import Facts
+        from studio.diffusion.denoisers.transformer import Facts
+        from studio.diffusion.files import loading, pieces
+        from studio.diffusion.files.stored import Stored, fill
 
         settings: dict[str, Any] | None = None
         start = kind.parts[PART]

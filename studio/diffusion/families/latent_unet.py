@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from studio.diffusion.api import Loader
-    from studio.diffusion.unet import Added
+    from studio.diffusion.denoisers.unet import Added
     from studio.models.kinds import Kind
     from studio.types import Json, Recipe
 
@@ -32,7 +32,7 @@ _TABLES = {"scaled_linear": scaled_linear, "linear": linear}
 
 @dataclass(frozen=True)
 class Words:
-    """How a family uses one of its text encoders; see `studio.diffusion.clip.Use`."""
+    """How a family uses one of its text encoders; see `studio.diffusion.text.clip.Use`."""
 
     skip: int = 0
     normed: bool = True
@@ -80,8 +80,8 @@ class LatentUnet:
         preview: Latent → RGB 0–1, offsets last.
         predicts: Sampling of a UNet of which no scheduler's configuration tells.
         defaults: What suits a UNet; see `studio.diffusion.api.Denoiser`.
-        added: What else the network is told; see `studio.diffusion.unet.Facts`.
-        idle_concat: See `studio.diffusion.unet.Facts`.
+        added: What else the network is told; see `studio.diffusion.denoisers.unet.Facts`.
+        idle_concat: See `studio.diffusion.denoisers.unet.Facts`.
     """
 
     name: str
@@ -109,7 +109,7 @@ class LatentUnet:
         kind = kind_at(path)
         if kind is None or recipe.part not in kind.parts:
             raise NodeError(f"There is no {recipe.part} in {path}.", "Choose another file or folder.")
-        from studio.diffusion import pieces
+        from studio.diffusion.files import pieces
 
         try:
             if recipe.part == "unet":
@@ -119,8 +119,8 @@ class LatentUnet:
             raise unusable(recipe.part, path, error) from error
 
     def _unet(self, path: Path, kind: Kind, loader: Loader) -> Any:
-        from studio.diffusion import layouts, pieces
-        from studio.diffusion.unet import Facts, UNet
+        from studio.diffusion.denoisers.unet import Facts, UNet
+        from studio.diffusion.files import layouts, pieces
 
         given, config = pieces.tensors_at(path, kind, "unet")
         tensors = layouts.unet(given, loader.check)
@@ -141,7 +141,7 @@ class LatentUnet:
         return UNet(network, source, facts, loader.check)
 
     def _text_encoder(self, recipe: Recipe, loader: Loader) -> Any:
-        from studio.diffusion import clip
+        from studio.diffusion.text import clip
 
         wanted = self.words
         members = {member.part: loader.get(member) for member in recipe.members}

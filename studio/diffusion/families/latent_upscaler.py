@@ -21,9 +21,9 @@ class LatentUpscalerFamily(LatentUnet):
     """A family of UNets whose denoiser and text encoder are called in a way of their own."""
 
     def _unet(self, path: Path, kind: Kind, loader: Loader) -> Any:
-        from studio.diffusion import pieces
-        from studio.diffusion.latent_upscaler import LatentUpscaler
-        from studio.diffusion.unet import Facts
+        from studio.diffusion.denoisers.latent_upscaler import LatentUpscaler
+        from studio.diffusion.denoisers.unet import Facts
+        from studio.diffusion.files import pieces
 
         tensors, config = pieces.tensors_at(path, kind, "unet")
         told = Told(path.name.lower(), kind.variant, tensors, {}, frozenset())
@@ -38,7 +38,7 @@ class LatentUpscalerFamily(LatentUnet):
         return LatentUpscaler(network, source, facts, loader.check)
 
     def _text_encoder(self, recipe: Recipe, loader: Loader) -> Any:
-        from studio.diffusion import clip
+        from studio.diffusion.text import clip
 
         network = loader.get(recipe.members[0])
         words: Any = clip.Use(network, network.tokenizer, bare=True)

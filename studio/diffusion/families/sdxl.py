@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from studio.diffusion.unet import Added
+    from studio.diffusion.denoisers.unet import Added
     from studio.types import ConditioningEntry, Json
 
 SCALE = 0.13025

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from studio.diffusion.unet import Added
+    from studio.diffusion.denoisers.unet import Added
     from studio.types import ConditioningEntry, Json
 
 # A normalisation whose biases training towards v spread wider than training towards the noise ever did.

@@ -58,7 +58,7 @@ def _shift(variant: str, scheduler: Mapping[str, Any]) -> float:
 
 
 def _text_encoder(members: Mapping[str, Any], folders: frozenset[str]) -> Any:
-    from studio.diffusion import clip, t5, tokenizer_t5
+    from studio.diffusion.text import clip, t5, tokenizer_t5
 
     networks: dict[str, Any] = {}
     for part in ("clip_l", "clip_g"):
@@ -110,7 +110,7 @@ def join(outputs: Mapping[str, Encoded]) -> Encoded:
 FAMILY = LatentTransformer(
     name="stable_diffusion_3",
     network=("diffusers.models.transformers.transformer_sd3", "SD3Transformer2DModel"),
-    denoiser=("studio.diffusion.mmdit", "Mmdit"),
+    denoiser=("studio.diffusion.denoisers.mmdit", "Mmdit"),
     pieces=sd3_pieces,
     config=sd3_config,
     shift=_shift,

@@ -33,8 +33,9 @@ class T5Family:
         Raises:
             NodeError: It is not there, or its vocabulary is missing.
         """
-        from studio.diffusion import loading, t5, tokenizer_t5
-        from studio.diffusion.stored import Stored
+        from studio.diffusion.files import loading
+        from studio.diffusion.files.stored import Stored
+        from studio.diffusion.text import t5, tokenizer_t5
 
         path = Path(recipe.path)
         kind = kind_at(path)

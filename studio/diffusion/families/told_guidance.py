@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from studio.diffusion.unet import Added
+    from studio.diffusion.denoisers.unet import Added
     from studio.types import ConditioningEntry, Json
 
 MARK = "time_embedding.cond_proj.weight"

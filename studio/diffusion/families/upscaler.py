@@ -21,7 +21,7 @@ from studio.types import Recipe
 if TYPE_CHECKING:
     from studio.context import Context
     from studio.diffusion.api import Loader
-    from studio.diffusion.upscaler import Upscaler
+    from studio.diffusion.upscaling.upscaler import Upscaler
 
 PART = FAMILY_NAME = "upscaler"
 _FILES = ("",)  # the file itself
@@ -39,7 +39,7 @@ class UpscalerFamily:
 
     def load(self, recipe: Recipe, loader: Loader) -> Upscaler:
         """Build the network; see `studio.diffusion.api.Family`."""
-        from studio.diffusion.upscaler import Upscaler
+        from studio.diffusion.upscaling.upscaler import Upscaler
 
         path = Path(recipe.path)
         plan = plan_at(path)

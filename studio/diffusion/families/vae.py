@@ -52,7 +52,7 @@ class VaeFamily:
         kind = kind_at(path)
         if kind is None or "vae" not in kind.parts:
             raise NodeError(f"There is no VAE in {path}.", "Choose another file or folder.")
-        from studio.diffusion import pieces
+        from studio.diffusion.files import pieces
 
         try:
             if kind.type == "tiny_vae":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from studio.diffusion.unet import Added
+    from studio.diffusion.denoisers.unet import Added
     from studio.types import ConditioningEntry, Json
 
 SCALE = 0.08333

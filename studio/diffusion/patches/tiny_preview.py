@@ -80,7 +80,7 @@ class Previewer:
 
 
 def _loaded(patch: Patch, device: torch.device) -> Tiny:
-    from studio.diffusion import pieces
+    from studio.diffusion.files import pieces
     from studio.models.recognise import kind_at
 
     path = Path(patch.path)

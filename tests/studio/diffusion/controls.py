@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from studio.diffusion.conditioning import changed, entry
+from studio.diffusion.denoisers.unet import Batch
 from studio.diffusion.device import Place
 from studio.diffusion.families.controlnet import FAMILY
-from studio.diffusion.unet import Batch
 from studio.types import ConditioningEntry, Control, Recipe
 
 WIDTH, CHANNELS, HEADS = 768, (32, 64), 8

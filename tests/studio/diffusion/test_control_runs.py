@@ -16,8 +16,8 @@ from nodes.sampling import k_sampler
 from studio.cache.store import Store
 from studio.diffusion import tensors
 from studio.diffusion.conditioning import name_of
+from studio.diffusion.denoisers.unet import UNet
 from studio.diffusion.sampling import guiding
-from studio.diffusion.unet import UNet
 from studio.errors import Cancelled
 from studio.types import Conditioning, ControlNet, Guider
 from tests.parity import tiny

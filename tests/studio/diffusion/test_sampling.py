@@ -197,7 +197,7 @@ def test_weights_are_shared_and_the_oldest_go_first(parts: Checkpoint, prompts: 
 
 
 def test_loading_looks_whether_it_was_cancelled(parts: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio.diffusion import loading
+    from studio.diffusion.files import loading
 
     monkeypatch.setattr(loading, "_LOOK_BYTES", 1)
     flag = threading.Event()

@@ -87,7 +87,7 @@ def test_loading_a_single_file_can_be_cancelled(
 ) -> None:
     import threading
 
-    monkeypatch.setattr("studio.diffusion.loading._LOOK_BYTES", 1)
+    monkeypatch.setattr("studio.diffusion.files.loading._LOOK_BYTES", 1)
     cancelled = threading.Event()
     recipe = load_checkpoint(context(), path=str(first[0])).model.recipe
     loaded(recipe)

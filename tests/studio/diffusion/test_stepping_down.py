@@ -14,8 +14,8 @@ from nodes.loaders import Checkpoint, load_checkpoint
 from nodes.sampling import k_sampler
 from studio.cache.store import Store
 from studio.diffusion import tensors
-from studio.diffusion.modes import Mode
-from studio.diffusion.unet import UNet
+from studio.diffusion.denoisers.unet import UNet
+from studio.diffusion.memory.modes import Mode
 from tests.studio.diffusion.bench import context, store, tiny_model
 
 STEPS = 5

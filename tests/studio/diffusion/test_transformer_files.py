@@ -279,7 +279,7 @@ def test_a_unet_that_is_packed_or_scaled_is_unpacked(tmp_path: Path, ending: str
 
 
 def test_what_a_packed_file_takes_is_known_before(files: made.Files, tmp_path: Path) -> None:
-    from studio.diffusion.predict import recipe_bytes
+    from studio.diffusion.memory.predict import recipe_bytes
 
     path = made.packed(tmp_path / "m.gguf", files.original, "flux", gguf.GGMLQuantizationType.Q8_0)
     recipe = load_diffusion_model(context(), path=str(path)).recipe

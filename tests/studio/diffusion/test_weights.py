@@ -172,7 +172,7 @@ def test_a_patch_that_fails_leaves_the_store_usable(tmp_path: Path) -> None:
 
 
 def test_loading_that_is_cancelled_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio.diffusion import loading
+    from studio.diffusion.files import loading
 
     monkeypatch.setattr(loading, "_LOOK_BYTES", 1)
     flag = threading.Event()

@@ -17,7 +17,7 @@ from studio.context import Context, RunFacts
 from studio.declare import Extension
 from studio.diffusion.api import Loader
 from studio.diffusion.device import Place
-from studio.diffusion.loading import fill, nbytes
+from studio.diffusion.files.loading import fill, nbytes
 from studio.diffusion.lora.changes import Added, Change, Full
 from studio.diffusion.weights import WeightsStore
 from studio.errors import NodeError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
-from studio.diffusion import layouts
+from studio.diffusion.files import layouts
 from studio.models import configs
 from studio.models.recognise import kind_at
 from tests.studio.diffusion import checkpoints

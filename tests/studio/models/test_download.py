@@ -65,7 +65,7 @@ def test_a_file_is_fetched_though_the_application_stays_offline(hub: None, tmp_p
 
 
 def test_the_vocabulary_of_t5_is_put_where_it_is_found(hub: None, tmp_path: Path) -> None:
-    from studio.diffusion.tokenizer_t5 import find
+    from studio.diffusion.text.tokenizer_t5 import find
 
     place = t5_vocabulary(never)
     assert place.read_bytes() == DATA

@@ -1,0 +1,1 @@
+"""Networks from model files, whatever their layout."""

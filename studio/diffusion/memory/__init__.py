@@ -1,0 +1,1 @@
+"""Weights in little memory, patched and given back."""
