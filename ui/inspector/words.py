@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPlainTextEdit, Q
 
 from studio.spec import KnobSpec
 from studio.types import Json
+from ui.inspector.choices import ChoiceBox
 from ui.inspector.editor import Editor, UndoPassing, focus_by_click
 
 LINES = 5
@@ -99,11 +100,10 @@ class ChoiceEditor(Editor):
     ) -> None:
         super().__init__(value, parent)
         self._names = names
-        self.field = QComboBox(self)
+        self.field = ChoiceBox(self)
         self.field.setAccessibleName(knob.name)
         self.field.setMinimumWidth(48)
         self.field.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.field.setMaxVisibleItems(24)
         focus_by_click(self.field)
         self.field.activated.connect(self._picked)
         self.row.addWidget(self.field)
