@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence, QUndoGroup
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QSpinBox, QToolBar, QToolButton, QWidget
 
+from studio.errors import FileError
+from studio.files import workflow
 from studio.paths import assets_dir
 from ui.graph.actions import GraphActions
 from ui.icons import icon
 from ui.theme import DARK, METRICS
 
 MOST_RUNS = 999
+logger = logging.getLogger(__name__)
 
 
 class Actions:
@@ -133,9 +137,22 @@ def _templates(parent: QMenu, template: Callable[[Path], object]) -> QMenu:
     for folder in (top, *sorted(path for path in top.iterdir() if path.is_dir())):
         inside = menu if folder == top else menu.addMenu(_titled(folder.name))
         for path in sorted(folder.glob("*.json")):
-            inside.addAction(_titled(path.stem), lambda chosen=path: template(chosen))
+            action = inside.addAction(_titled(path.stem), lambda chosen=path: template(chosen))
+            action.setData(str(path))
+    menu.aboutToShow.connect(lambda: _retitle(menu))
     menu.setEnabled(not menu.isEmpty())
     return menu
+
+
+def _retitle(menu: QMenu) -> None:
+    """Call templates what they call themselves; done once, when the menu is first wanted."""
+    for action in menu.findChildren(QAction):
+        if action.data():
+            try:
+                action.setText(workflow.load(Path(action.data())).content.title or action.text())
+            except FileError as error:
+                logger.warning("%s cannot be read: %s", action.data(), error)
+            action.setData(None)
 
 
 def _titled(name: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.edits import MoveNodes, SetKnob, SetNodeField
@@ -435,3 +435,11 @@ def test_a_model_may_be_dropped_on_the_graph_and_nowhere_else(
     assert accepted == [True, False]
     window.dropEvent(QDropEvent(QPointF(on), copy, data, left, none))
     qtbot.waitUntil(lambda: "No installed node loads" in window.bar.sentence.toolTip())
+
+
+def test_templates_are_listed_by_what_they_call_themselves(open_window: OpenWindow) -> None:
+    menu = next(one for one in open_window().findChildren(QMenu) if one.title() == "New from template")
+    menu.aboutToShow.emit()
+    inside = next(action.menu() for action in menu.actions() if action.text() == "Inside")
+    assert isinstance(inside, QMenu)
+    assert "Where a word looks" in [action.text() for action in inside.actions()]
