@@ -10,4 +10,4 @@ if __name__ == "__main__":
         sheet.file().parent.mkdir(parents=True, exist_ok=True)
         sheet.file().write_bytes(sheet.data())
         print(sheet.path)
-    print(f"{len(sheets())} templates of {book.__doc__}")
+    print(f"{len(sheets())} templates, drawn by {book.__name__}")

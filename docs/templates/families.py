@@ -5,6 +5,38 @@ from __future__ import annotations
 from docs.templates.parts import PICTURE, canvas
 from docs.templates.sheet import Made, Sheet, template
 
+TEXT = "a lighthouse in a storm, oil on canvas"
+
+
+def _flux_prompt(sheet: Sheet, load: Made, text: str, guidance: float) -> Made:
+    sheet.column(60)
+    return sheet.add(
+        "encode_text_flux",
+        "Prompt",
+        text_encoder=load.text_encoder,
+        text_l=text,
+        text_t5=text,
+        guidance=guidance,
+    )
+
+
+def _flux_end(sheet: Sheet, load: Made, positive: object, latent: object) -> None:
+    sheet.column(60)
+    end = sheet.add(
+        "k_sampler",
+        model=load.model,
+        positive=positive,
+        latent=latent,
+        steps=20,
+        guidance=1.0,
+        solver="euler",
+        schedule="simple",
+    )
+    sheet.column()
+    decoded = sheet.add("vae_decode", vae=load.vae, latent=end)
+    sheet.column()
+    sheet.add("save_image", image=decoded)
+
 
 @template("families/sdxl_with_refiner", "SDXL with its refiner")
 def sdxl_with_refiner(sheet: Sheet) -> None:
@@ -14,15 +46,14 @@ def sdxl_with_refiner(sheet: Sheet) -> None:
         "noise in; the refiner takes the last five. Moving the border later computes only the steps between."
     )
     base, refiner = sheet.add("load_checkpoint", "Base"), sheet.add("load_checkpoint", "Refiner")
-    text = "a lighthouse in a storm, oil on canvas"
     sheet.column(60)
     positive = sheet.add(
-        "encode_text_sdxl", "Prompt", text_encoder=base.text_encoder, text_g=text, text_l=text
+        "encode_text_sdxl", "Prompt", text_encoder=base.text_encoder, text_g=TEXT, text_l=TEXT
     )
     negative = sheet.add("encode_text_sdxl", "Negative prompt", text_encoder=base.text_encoder)
     empty = canvas(sheet, 1024)
     sheet.column(60)
-    more = sheet.add("encode_text_refiner", "Prompt, refiner", text_encoder=refiner.text_encoder, text=text)
+    more = sheet.add("encode_text_refiner", "Prompt, refiner", text_encoder=refiner.text_encoder, text=TEXT)
     less = sheet.add(
         "encode_text_refiner", "Negative, refiner", text_encoder=refiner.text_encoder, aesthetic_score=2.5
     )
@@ -92,10 +123,9 @@ def stable_diffusion_3(sheet: Sheet) -> None:
         "is shifted by 3, which *Model sampling, flow* changes."
     )
     load = sheet.add("load_checkpoint")
-    text = "a lighthouse in a storm, oil on canvas"
     sheet.column(60)
     positive = sheet.add(
-        "encode_text_sd3", "Prompt", text_encoder=load.text_encoder, text_l=text, text_g=text, text_t5=text
+        "encode_text_sd3", "Prompt", text_encoder=load.text_encoder, text_l=TEXT, text_g=TEXT, text_t5=TEXT
     )
     negative = sheet.add("encode_text_sd3", "Negative prompt", text_encoder=load.text_encoder)
     empty = canvas(sheet, 1024)
@@ -126,60 +156,8 @@ def flux(sheet: Sheet) -> None:
         "sampler's own guidance is 1. For schnell take 4 steps."
     )
     load = sheet.add("load_checkpoint")
-    text = "a lighthouse in a storm, oil on canvas"
-    sheet.column(60)
-    positive = sheet.add(
-        "encode_text_flux", "Prompt", text_encoder=load.text_encoder, text_l=text, text_t5=text
-    )
-    empty = canvas(sheet, 1024)
-    sheet.column(60)
-    end = sheet.add(
-        "k_sampler",
-        model=load.model,
-        positive=positive,
-        latent=empty,
-        steps=20,
-        guidance=1.0,
-        solver="euler",
-        schedule="simple",
-    )
-    sheet.column()
-    decoded = sheet.add("vae_decode", vae=load.vae, latent=end)
-    sheet.column()
-    sheet.add("save_image", image=decoded)
-
-
-TEXT = "a lighthouse in a storm, oil on canvas"
-
-
-def _flux_prompt(sheet: Sheet, load: Made, text: str, guidance: float) -> Made:
-    sheet.column(60)
-    return sheet.add(
-        "encode_text_flux",
-        "Prompt",
-        text_encoder=load.text_encoder,
-        text_l=text,
-        text_t5=text,
-        guidance=guidance,
-    )
-
-
-def _flux_end(sheet: Sheet, load: Made, positive: object, latent: object) -> None:
-    sheet.column(60)
-    end = sheet.add(
-        "k_sampler",
-        model=load.model,
-        positive=positive,
-        latent=latent,
-        steps=20,
-        guidance=1.0,
-        solver="euler",
-        schedule="simple",
-    )
-    sheet.column()
-    decoded = sheet.add("vae_decode", vae=load.vae, latent=end)
-    sheet.column()
-    sheet.add("save_image", image=decoded)
+    positive = _flux_prompt(sheet, load, TEXT, 3.5)
+    _flux_end(sheet, load, positive, canvas(sheet, 1024))
 
 
 @template("families/flux_fill", "Flux Fill")
