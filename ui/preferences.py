@@ -88,6 +88,8 @@ class Preferences(QDialog):
 
 def sized(count: int) -> str:
     """A number of bytes as people read it."""
+    if 0 < count < 1e6:
+        return f"{max(count / 1e3, 1):.0f} kB"
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 

@@ -12,6 +12,9 @@ from studio.spec import InputSpec, KnobSpec, NodeSpec, OutputSpec
 from studio.types import ANY, Json
 from ui.graph.layout import MAX_WIDTH, MIN_WIDTH, WIDTH, Layout, RowKind, node_layout
 
+MOST_SHOWN = 200
+"""Characters of a list or table: a pose has thousands, a field shows twenty."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -112,7 +115,7 @@ def text_of(knob: KnobSpec, value: Json) -> str:
         return value if knob.options.get("multiline") else value.replace("\n", " ↵ ")
     if isinstance(value, int):
         return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)[:MOST_SHOWN]
 
 
 def _number(value: float, step: Json) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QPixmap
@@ -14,9 +15,12 @@ from ui.models.wording import line
 from ui.theme import DARK, METRICS
 
 PICTURE_PX = 120
+PARTS = 4
 SHARPEST = 2
 """Pixels of a picture to a point of a screen."""
-COPY, FOLDER = "copy", "folder"
+SHOWN = 16
+"""Digits of a digest: one long word would make the text as wide."""
+WORDS, DIGEST, FOLDER = "words", "digest", "folder"
 
 
 class Details(QWidget):
@@ -72,18 +76,15 @@ class Details(QWidget):
             self.picture.setPixmap(pixmap)
 
     def _follow(self, link: str) -> None:
-        if link == COPY:
-            self._copy()
-        else:
-            self._show_folder()
-
-    def _copy(self) -> None:
-        if self._entry is not None:
-            QGuiApplication.clipboard().setText(", ".join(self._entry.facts.trigger_words))
-
-    def _show_folder(self) -> None:
-        if self._entry is not None:
+        if self._entry is None:
+            return
+        digests = self._entry.digests
+        if link == FOLDER:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._entry.path.parent)))
+        elif link == WORDS:
+            QGuiApplication.clipboard().setText(", ".join(self._entry.facts.trigger_words))
+        elif digests is not None:
+            QGuiApplication.clipboard().setText(digests.sha256)
 
 
 def _told(entry: Entry) -> str:
@@ -95,11 +96,11 @@ def _told(entry: Entry) -> str:
         ("Licence", facts.licence),
         ("AutoV2", digests.autov2 if digests else ""),
         ("AutoV3", digests.autov3 if digests else ""),
-        ("SHA-256", digests.sha256 if digests else ""),
-        ("File", str(entry.path)),
+        ("SHA-256", f"{digests.sha256[:SHOWN]}…" if digests else ""),
+        ("File", _short(entry.path)),
         ("", facts.description),
     ]
-    links = {"Words": (COPY, "copy"), "File": (FOLDER, "show")}
+    links = {"Words": (WORDS, "copy"), "SHA-256": (DIGEST, "copy"), "File": (FOLDER, "show")}
     cells = "".join(
         f'<tr><td style="color:{DARK.muted}; padding-right:10px">{name}</td>'
         f"<td>{html.escape(text)}{_link(*links[name]) if name in links else ''}</td></tr>"
@@ -114,3 +115,9 @@ def _told(entry: Entry) -> str:
 
 def _link(target: str, words: str) -> str:
     return f' <a href="{target}" style="color:{DARK.accent}">{words}</a>'
+
+
+def _short(path: Path) -> str:
+    """A path by its last folders, each in reach of a line break."""
+    parts = path.parts
+    return str(path) if len(parts) <= PARTS else f"… / {' / '.join(parts[-PARTS:])}"

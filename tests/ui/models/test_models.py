@@ -120,6 +120,24 @@ def test_digests_appear_when_they_are_known(panel: ModelPanel, shelf: Shelf, qtb
     found = shelf.entries()[0].digests
     assert found is not None
     qtbot.waitUntil(lambda: found.autov2 in panel.details.words.text())
+    panel.details.words.linkActivated.emit("digest")
+    assert QGuiApplication.clipboard().text() == found.sha256
+
+
+def test_a_model_of_long_names_never_widens_the_panel(
+    panel: ModelPanel, shelf: Shelf, tmp_path: Path, qtbot: QtBot
+) -> None:
+    deep = tmp_path / "library" / ("deep" * 20) / ("x" * 100)
+    lora(deep / f"{'long' * 30}.safetensors")
+    with qtbot.waitSignal(shelf.busy_changed, check_params_cb=lambda busy: not busy):
+        shelf.look()
+    panel.resize(560, 150)
+    row = next(row for row in range(4) if "long" in panel.listing.index(row, 0).data(ENTRY).path.name)
+    panel.list.setCurrentIndex(panel.listing.index(row, 0))
+    assert panel.width() == 560
+    assert not panel.list.horizontalScrollBar().isVisible()
+    assert panel.details.use.isVisible()
+    assert panel.details.width() >= 200
 
 
 def test_a_picture_beside_a_model_appears_once_it_is_read(panel: ModelPanel, qtbot: QtBot) -> None:
@@ -149,6 +167,6 @@ def test_a_picture_of_absurd_size_is_not_decoded(panel: ModelPanel, tmp_path: Pa
 
 def test_the_words_of_a_model_are_copied_by_a_link(panel: ModelPanel) -> None:
     panel.list.setCurrentIndex(panel.listing.index(0, 0))
-    assert 'href="copy"' in panel.details.words.text()
-    panel.details.words.linkActivated.emit("copy")
+    assert 'href="words"' in panel.details.words.text()
+    panel.details.words.linkActivated.emit("words")
     assert QGuiApplication.clipboard().text() == "anna, red hair"
