@@ -6,6 +6,7 @@ python docs/screenshots.py [FOLDER]
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,9 +16,40 @@ WIDTH, HEIGHT = 1440, 900
 PATIENCE_MS = 300_000
 NODE = "k_sampler"
 
+LORA = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+MODELS = {
+    "loras/people/anna.safetensors": (768, "Anna of the hills", "anna, red hair", "palm_tree.png"),
+    "loras/styles/gouache.safetensors": (768, "Gouache", "gouache, flat colours", ""),
+    "loras/styles/engraving.safetensors": (2048, "Engraving", "engraving", ""),
+}
+"""Files of a made-up library: width of the layers, title, words, picture."""
 
-def main() -> int:
-    """Start the editor as at its first start, run the starter workflow, and take two pictures of it."""
+
+def library(home: Path) -> Path:
+    """Make a folder of models as other tools lay it out."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from studio.paths import assets_dir
+
+    root = home / "ComfyUI"
+    (root / "models/checkpoints").mkdir(parents=True)
+    shutil.copytree(assets_dir() / "starter", root / "models/checkpoints/starter")
+    for name, (width, title, words, picture) in MODELS.items():
+        place = root / "models" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"{LORA}.lora_down.weight": np.zeros((4, width), np.float16),
+            f"{LORA}.lora_up.weight": np.ones((320, 4), np.float16),
+        }
+        save_file(tensors, place, {"modelspec.title": title, "modelspec.trigger_phrase": words})
+        if picture:
+            shutil.copy(assets_dir() / "pictures" / picture, place.with_suffix(".preview.png"))
+    return root
+
+
+def main(home: Path) -> int:
+    """Start the editor as at its first start, run the starter workflow, and take pictures of it."""
     from PySide6.QtCore import QSize, QTimer
     from PySide6.QtGui import QImage
     from PySide6.QtWidgets import QApplication
@@ -30,7 +62,9 @@ def main() -> int:
 
     app = QApplication(sys.argv[:1])
     theme.apply(app)
-    window = Window(EngineClient, Settings(), Session())
+    settings = Settings()
+    settings.put("model_folders", [str(library(home))])
+    window = Window(EngineClient, settings, Session())
     window.show()
     window.panels.arrange(QSize(WIDTH, HEIGHT))
     taken: list[str] = []
@@ -57,6 +91,13 @@ def main() -> int:
 
     def done() -> None:
         take("window.png")
+        panel = window.panels.models
+        window.panels.bring_up("models")
+        panel.list.setCurrentIndex(panel.listing.index(1, 0))
+        QTimer.singleShot(1500, models)
+
+    def models() -> None:
+        take("models.png")
         window.close()
         app.quit()
 
@@ -66,7 +107,7 @@ def main() -> int:
     QTimer.singleShot(0, window.start)
     QTimer.singleShot(PATIENCE_MS, app.quit)
     app.exec()
-    return 0 if {"running.png", "window.png"} <= set(taken) else 1
+    return 0 if {"running.png", "window.png", "models.png"} <= set(taken) else 1
 
 
 if __name__ == "__main__":
@@ -74,4 +115,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ["LATENT_STUDIO_HOME"] = home
-        sys.exit(main())
+        sys.exit(main(Path(home)))

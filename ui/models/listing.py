@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from studio.models.catalogue import Entry
 from ui.models.pictures import Pictures
-from ui.models.wording import line
+from ui.models.wording import line, type_of
 from ui.theme import DARK, METRICS, font
 
 AnyIndex = QModelIndex | QPersistentModelIndex
@@ -118,6 +118,9 @@ class Row(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(DARK.border))
             painter.drawRoundedRect(rect, 4, 4)
+            painter.setFont(font(METRICS.text_px))
+            painter.setPen(QColor(DARK.muted))
+            painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, "?" if entry.problem else type_of(entry)[:1])
             return
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         size = picture.size().scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatio)
