@@ -39,7 +39,7 @@ from ui.models.use import use
 from ui.page import Page, as_new
 from ui.panels import Panels
 from ui.preferences import Preferences, ask_clear
-from ui.problems import Trouble
+from ui.problems import OFFERS, Trouble
 from ui.results import Shot
 from ui.running import Running
 from ui.runs import Run, Runs
@@ -136,6 +136,7 @@ class Window(QMainWindow):
         self.documents.page_retitled.connect(self._retitle)
         self.problems.jump_wanted.connect(self._jump)
         self.problems.action_wanted.connect(self._remedy)
+        self.inspector.action_wanted.connect(self._remedy)
         self.problems.counted.connect(self.bar.count_problems)
         self.inspector.jump_wanted.connect(self._jump_beside)
         panels = self.panels
@@ -242,12 +243,16 @@ class Window(QMainWindow):
     def _show_status(self, page: Page, address: str) -> None:
         selected = [page.scene.address(node) for node in page.scene.selected]
         if page is self.documents.page and selected == [address]:
-            self.inspector.set_status(told(page.status.node(address)))
+            failures = (one.action for one in page.troubles if one.address == address and one.action)
+            action = next(failures, "")
+            self.inspector.set_status(told(page.status.node(address)), action, OFFERS.get(action, ""))
 
     def _show_problems(self, page: Page) -> None:
         if page is self.documents.page:
             packages = self.engine.catalogue.problems
             self.problems.show_troubles(page.troubles, [*page.problems, *packages])
+            if len(page.scene.selected) == 1:
+                self._show_status(page, page.scene.address(page.scene.selected[0]))
 
     def _next_problem(self) -> None:
         self.panels.bring_up("problems")

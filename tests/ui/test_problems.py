@@ -89,6 +89,17 @@ def test_a_fetching_that_fails_says_why_and_is_still_offered(
     assert rows(failed)[1] == OFFERS["t5_vocabulary"]
 
 
+def test_the_node_that_failed_offers_it_in_the_inspector(
+    failed: Window, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "fetch", lambda *_: Path("there"))
+    page_of(failed).scene.select(["t5"])
+    assert OFFERS["t5_vocabulary"] in failed.inspector.status.text()
+    with qtbot.waitSignal(failed.panels.models.vocabulary.ended, timeout=10_000):
+        failed.inspector.status.linkActivated.emit("t5_vocabulary")
+    assert OFFERS["t5_vocabulary"] not in failed.inspector.status.text()
+
+
 def test_going_from_problem_to_problem_passes_over_what_is_offered(qtbot: QtBot) -> None:
     shown = ProblemList()
     qtbot.addWidget(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
@@ -37,6 +38,8 @@ class Inspector(QScrollArea):
     """Shows one node of one document and edits it."""
 
     jump_wanted = Signal(str)
+    action_wanted = Signal(str)
+    """What can be done about the node's failure, by its name."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,7 +48,7 @@ class Inspector(QScrollArea):
         self.title, self.mode, self.status = QLineEdit(self), QComboBox(self), QLabel(self)
         for widget in (self.title, self.mode, self.status):
             widget.hide()
-        self._status = ""
+        self._status, self._offer = "", ("", "")
         self._editing: Editing | None = None
         self._graph = self._node = ""
         self._catalogue = Catalogue()
@@ -73,12 +76,11 @@ class Inspector(QScrollArea):
         self._leave()
         self._say(words)
 
-    def set_status(self, words: str) -> None:
-        """Say what became of the node in the last run."""
-        self._status = words
+    def set_status(self, words: str, action: str = "", offer: str = "") -> None:
+        """Say what became of the node in the last run, and offer in words what can be done about it."""
+        self._status, self._offer = words, (action, offer)
         if self._editing is not None:
-            self.status.setText(words)
-            self.status.setVisible(bool(words))
+            self._show_status()
 
     def set_drawn(self, drawn: Mapping[str, Json]) -> None:
         """A run is over; these are the values it drew for the node."""
@@ -134,13 +136,25 @@ class Inspector(QScrollArea):
         layout.setSpacing(METRICS.spacing)
         layout.addLayout(self._head(body, node))
         layout.addWidget(_words(self._told(node), body))
-        self.status = _words(self._status, body)
-        self.status.setVisible(bool(self._status))
+        self.status = _words("", body)
+        self.status.linkActivated.connect(self.action_wanted)
+        self._show_status()
         layout.addWidget(self.status)
         layout.addLayout(self._knobs(body, node))
         layout.addStretch(1)
         self._put(body)
         self._show_head(node)
+
+    def _show_status(self) -> None:
+        action, offer = self._offer
+        self.status.setVisible(bool(self._status))
+        if not action:
+            self.status.setTextFormat(Qt.TextFormat.PlainText)
+            self.status.setText(self._status)
+            return
+        link = f'<a href="{action}" style="color:{DARK.accent}">{html.escape(offer)}</a>'
+        self.status.setTextFormat(Qt.TextFormat.RichText)
+        self.status.setText(f"{html.escape(self._status)} {link}")
 
     def _told(self, node: Node) -> str:
         if self._spec is not None:
@@ -235,6 +249,7 @@ class Inspector(QScrollArea):
 
 def _words(text: str, parent: QWidget | None = None) -> QLabel:
     label = QLabel(text, parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # a package's words, or a file's, are no markup
     label.setWordWrap(True)
     label.setStyleSheet(f"color: {DARK.muted}")
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
