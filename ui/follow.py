@@ -66,6 +66,9 @@ class Follower(QObject):
             case NodeChanged():
                 if page is not None:
                     why = " ".join(words for words in (event.why, event.note) if words)
+                    known = page.status.node(event.node)
+                    if event.state == known.state == "failed":
+                        why = why or known.why  # told by the `NodeFailed` that came before
                     page.status.set_state(event.node, event.state, event.seconds, why)
                 if event.note:
                     self.said.emit(f"{event.node}: {event.note}", False)

@@ -94,6 +94,7 @@ def test_the_node_that_failed_offers_it_in_the_inspector(
 ) -> None:
     monkeypatch.setattr(download, "fetch", lambda *_: Path("there"))
     page_of(failed).scene.select(["t5"])
+    assert "The vocabulary of T5 is missing. Fetch it." in failed.inspector.status.text()
     assert OFFERS["t5_vocabulary"] in failed.inspector.status.text()
     with qtbot.waitSignal(failed.panels.models.vocabulary.ended, timeout=10_000):
         failed.inspector.status.linkActivated.emit("t5_vocabulary")
