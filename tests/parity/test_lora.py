@@ -97,61 +97,66 @@ def test_stable_diffusion_with_a_lora_of_kohya(tmp_path: Path, compare: Compare,
     )
 
 
-def test_stable_diffusion_xl_with_a_lora_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_stable_diffusion_xl_with_a_lora_of_diffusers(
+    tmp_path: Path, compare: Compare, strength: float
+) -> None:
     pipe = tiny.stable_diffusion_xl()
     pipe.save_pretrained(tmp_path / "model")
     names = {part: f"{part}." for part in ("unet", "text_encoder", "text_encoder_2")}
     tensors = adapter(pipe, names, *DIFFUSERS)
     save_file(tensors, tmp_path / "lora.safetensors")
-    fused(pipe, tensors, 0.8)
+    fused(pipe, tensors, strength)
     latents, image = theirs(pipe)
     ours = Ours(tmp_path / "model")
-    model, positive, negative = adapted(ours, tmp_path / "lora.safetensors", 0.8)
+    model, positive, negative = adapted(ours, tmp_path / "lora.safetensors", strength)
     mine = ours.sampled(positive, negative, model=model)
     compare(
         "SDXL",
-        "LoRA of diffusers, strength 0.8",
+        f"LoRA of diffusers, strength {strength:g}",
         "StableDiffusionXLPipeline",
         latents=(mine.samples, latents),
         images=(ours.decoded(mine), image),
     )
 
 
-def test_stable_diffusion_3_with_a_lora(tmp_path: Path, compare: Compare) -> None:
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_stable_diffusion_3_with_a_lora(tmp_path: Path, compare: Compare, strength: float) -> None:
     pipe = tiny_transformers.stable_diffusion_3()
     pipe.save_pretrained(tmp_path / "model")
     names = {part: f"{part}." for part in ("transformer", "text_encoder", "text_encoder_2")}
     tensors = adapter(pipe, names, *DIFFUSERS)
     save_file(tensors, tmp_path / "lora.safetensors")
-    fused(pipe, tensors, 0.8)
+    fused(pipe, tensors, strength)
     latents, image = theirs(pipe, latents=initial(test_flux.SHAPE, SEED))
     ours = Ours(tmp_path / "model")
-    model, positive, negative = adapted(ours, tmp_path / "lora.safetensors", 0.8)
+    model, positive, negative = adapted(ours, tmp_path / "lora.safetensors", strength)
     mine = ours.sampled(positive, negative, model=model, schedule="normal")
     compare(
         "SD 3.5 medium",
-        "LoRA of diffusers, strength 0.8",
+        f"LoRA of diffusers, strength {strength:g}",
         "StableDiffusion3Pipeline",
         latents=(mine.samples, latents),
         images=(ours.decoded(mine), image),
     )
 
 
-def test_flux_with_a_lora(tmp_path: Path, compare: Compare) -> None:
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_flux_with_a_lora(tmp_path: Path, compare: Compare, strength: float) -> None:
     from nodes.guiders import distilled_guidance
 
     pipe = tiny_transformers.flux()
     pipe.save_pretrained(tmp_path / "model")
     tensors = adapter(pipe, {"transformer": "transformer.", "text_encoder": "text_encoder."}, *DIFFUSERS)
     save_file(tensors, tmp_path / "lora.safetensors")
-    fused(pipe, tensors, 0.8)
+    fused(pipe, tensors, strength)
     latents, image = test_flux.run(pipe, prompt=PROMPT, num_inference_steps=5, guidance_scale=2.0)
     ours = Ours(tmp_path / "model")
-    model, positive, _ = adapted(ours, tmp_path / "lora.safetensors", 0.8)
+    model, positive, _ = adapted(ours, tmp_path / "lora.safetensors", strength)
     mine = ours.sampled(distilled_guidance(positive, guidance=2.0), model=model, guidance=1.0)
     compare(
         "Flux.1 dev",
-        "LoRA of diffusers, strength 0.8",
+        f"LoRA of diffusers, strength {strength:g}",
         "FluxPipeline",
         latents=(mine.samples, latents),
         images=(ours.decoded(mine), image),

@@ -35,6 +35,23 @@ def test_stable_diffusion_gives_the_latents_and_pictures_of_diffusers(
     )
 
 
+def test_noise_without_any_signal_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
+    pipe = tiny.stable_diffusion("v_prediction")
+    pipe.scheduler = tiny.scheduler("v_prediction", rescale_betas_zero_snr=True)
+    pipe.save_pretrained(tmp_path)
+    # What single precision takes from values at the first level, 4096, weighs least where the second is high.
+    latents, image = theirs(pipe, guidance_scale=2.0, num_inference_steps=20)
+    ours = Ours(tmp_path)
+    mine = ours.sampled(guidance=2.0, steps=20)
+    compare(
+        "SD 2.x",
+        "text to image, v_prediction, zero terminal SNR",
+        "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), image),
+    )
+
+
 def test_image_to_image_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     from diffusers import StableDiffusionImg2ImgPipeline
 
