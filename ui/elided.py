@@ -8,6 +8,9 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from ui.theme import DARK
 
+FEWEST = 6
+"""Letters below which a shortened text is left out."""
+
 
 class ElidedLabel(QLabel):
     """Shows as much of its text as there is room for; `text` stays the whole of it."""
@@ -29,5 +32,7 @@ class ElidedLabel(QLabel):
         painter = QPainter(self)
         painter.setPen(QColor(self._ink))
         shown = self.fontMetrics().elidedText(self.text(), self._mode, self.width())
+        if len(shown) < FEWEST and shown != self.text():
+            shown = ""  # “1…e” tells nothing
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
         painter.end()
