@@ -266,7 +266,7 @@ class UpscaleModel:
     recipe: Recipe
 
 
-@wire("noise", "#a3b18a", "what a trajectory begins with: noise of a seed, or none")
+@wire("noise", "#8d99ae", "what a trajectory begins with: noise of a seed, or none")
 @dataclass(frozen=True, slots=True)
 class Noise:
     """Noise to begin with, and the seed of what a solver draws.
@@ -280,7 +280,7 @@ class Noise:
     added: bool = True
 
 
-@wire("guider", "#e5989b", "model, conditionings and how their estimates become one: data")
+@wire("guider", "#d45d9c", "model, conditionings and how their estimates become one: data")
 @dataclass(frozen=True, eq=False)
 class Guider:
     """How the picture is estimated at every step.
@@ -349,7 +349,7 @@ class ImageEmbeds:
     blank: torch.Tensor
 
 
-@wire("sigmas", "#e07a5f", "noise levels of a trajectory, falling; the last may be above 0")
+@wire("sigmas", "#bc6c25", "noise levels of a trajectory, falling; the last may be above 0")
 @dataclass(frozen=True, slots=True)
 class Sigmas:
     """Noise levels.

@@ -1,8 +1,16 @@
+import math
+from itertools import combinations
+
 import pytest
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
+from studio.registry import discover
 from studio.types import CORE_WIRES
 from ui.theme import DARK, contrast, font, mixed, style_sheet
+
+LEAST = 20.0
+"""Steps of 8-bit red, green and blue by which two wires that meet can still be told apart."""
 
 
 def test_contrast_is_that_of_the_standard() -> None:
@@ -39,3 +47,15 @@ def test_wires_stand_out_from_the_canvas() -> None:
 def test_the_style_sheet_names_colours_only_by_the_theme(qapp: QApplication) -> None:
     assert style_sheet(DARK).count("{") == style_sheet(DARK).count("}")
     assert font(13, strong=True).weight() > font(13).weight()
+
+
+def test_no_two_types_of_wire_are_of_nearly_the_same_colour() -> None:
+    wires = discover().catalogue().wires
+    colours = {name: QColor(wire.colour) for name, wire in wires.items()}
+
+    def apart(one: QColor, other: QColor) -> float:
+        pairs = ((one.red(), other.red()), (one.green(), other.green()), (one.blue(), other.blue()))
+        return math.dist(*zip(*pairs, strict=True))
+
+    near = [pair for pair in combinations(colours, 2) if apart(colours[pair[0]], colours[pair[1]]) < LEAST]
+    assert not near
