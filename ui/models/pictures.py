@@ -41,13 +41,16 @@ class Pictures(QObject):
             while len(self._known) >= MOST_KEPT:
                 del self._known[next(iter(self._known))]
             self._known[key] = None
-            self._background.do(partial(_read, entry, self._side), partial(self._take, key))
+            self._background.do(partial(self._read, entry), partial(self._take, key))
         return self._known.get(key)
 
     def close(self) -> None:
-        """Read nothing more."""
+        """Read nothing more, not even what is waited for."""
         self._closed = True
         self._background.close()
+
+    def _read(self, entry: Entry) -> QImage | None:
+        return None if self._closed else _decoded(entry, self._side)
 
     def _take(self, key: Key, picture: QImage | None) -> None:
         if picture is not None and key in self._known:
@@ -55,7 +58,7 @@ class Pictures(QObject):
             self.changed.emit()
 
 
-def _read(entry: Entry, side: int) -> QImage | None:
+def _decoded(entry: Entry, side: int) -> QImage | None:
     """Decoded as a stranger's: the size is looked at before anything is allocated."""
     data = thumbnail(entry)
     if data is None:
