@@ -23,7 +23,7 @@ PROMPT, NEGATIVE, SEED, STEPS, GUIDANCE, SIDE_PX = (
     "a castle at night",
     11,
     5,
-    4.0,
+    2.0,
     32,
 )
 

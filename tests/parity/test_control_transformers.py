@@ -74,7 +74,7 @@ def test_a_controlnet_of_flux_gives_the_latents_of_diffusers(
     pipe = tiny.quiet(FluxControlNetPipeline(**tiny.flux_parts(), controlnet=network))
     tiny.flux().save_pretrained(tmp_path / "model")
     image = picture(seed=3)
-    latents, _ = run(
+    latents, painted = run(
         pipe,
         prompt=PROMPT,
         num_inference_steps=5,
@@ -89,7 +89,13 @@ def test_a_controlnet_of_flux_gives_the_latents_of_diffusers(
         told(ours, 2.0), None, net, image, ours.parts.vae, strength=0.6, kind=kind
     ).positive
     mine = ours.sampled(positive=positive, guidance=1.0)
-    compare("Flux.1 dev", what, "FluxControlNetPipeline", latents=(mine.samples, latents))
+    compare(
+        "Flux.1 dev",
+        what,
+        "FluxControlNetPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,7 @@ def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
     parts.pop("feature_extractor", None)
     beside = tiny.quiet(StableDiffusion3ControlNetPipeline(**parts, controlnet=network))
     image = picture(seed=3)
-    latents, _ = theirs(
+    latents, painted = theirs(
         beside,
         latents=initial(SHAPE, SEED),
         control_image=pixels(image) * 2 - 1,
@@ -141,7 +147,13 @@ def test_a_controlnet_of_stable_diffusion_3_gives_the_latents_of_diffusers(
     net = load_controlnet(ours.ctx, path=str(tmp_path / "control"))
     both = apply_controlnet(ours.told(PROMPT), ours.told(NEGATIVE), net, image, ours.parts.vae, strength=0.7)
     mine = ours.sampled(*both, schedule="normal")
-    compare("SD 3.5 large", what, "StableDiffusion3ControlNetPipeline", latents=(mine.samples, latents))
+    compare(
+        "SD 3.5 large",
+        what,
+        "StableDiffusion3ControlNetPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_repainting_by_a_controlnet_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -169,7 +181,7 @@ def test_repainting_by_a_controlnet_gives_the_latents_of_diffusers(tmp_path: Pat
     beside = tiny.quiet(StableDiffusion3ControlNetInpaintingPipeline(**parts, controlnet=network))
     image, repaint = picture(seed=3), np.zeros((1, SIDE_PX, SIDE_PX), np.float32)
     repaint[:, 6:20, 8:26] = 1
-    latents, _ = theirs(
+    latents, painted = theirs(
         beside,
         latents=initial(SHAPE, SEED),
         control_image=pixels(image) * 2 - 1,
@@ -186,6 +198,7 @@ def test_repainting_by_a_controlnet_gives_the_latents_of_diffusers(tmp_path: Pat
         "ControlNet for repainting",
         "StableDiffusion3ControlNetInpaintingPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -198,7 +211,7 @@ def test_fill_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Co
     image = picture()
     mask = np.zeros((1, SIDE_PX, SIDE_PX), np.float32)
     mask[:, 5:21, 8:30] = 1
-    latents, _ = run(
+    latents, painted = run(
         pipe,
         prompt=PROMPT,
         image=pixels(image),
@@ -209,7 +222,13 @@ def test_fill_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Co
     ours = Ours(tmp_path)
     shown = inpaint_model_conditioning(ours.ctx, told(ours, 30.0), None, ours.parts.vae, image, mask)
     mine = ours.sampled(shown.positive, guidance=1.0)
-    compare("Flux.1 Fill", "inpainting, by node", "FluxFillPipeline", latents=(mine.samples, latents))
+    compare(
+        "Flux.1 Fill",
+        "inpainting, by node",
+        "FluxFillPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_canny_and_depth_by_node_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -218,13 +237,19 @@ def test_canny_and_depth_by_node_give_the_latents_of_diffusers(tmp_path: Path, c
     pipe = tiny.quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = picture()
-    latents, _ = run(
+    latents, painted = run(
         pipe, prompt=PROMPT, control_image=pixels(image) * 2 - 1, num_inference_steps=5, guidance_scale=30.0
     )
     ours = Ours(tmp_path)
     shown = edit_conditioning(ours.ctx, told(ours, 30.0), None, ours.parts.vae, image)
     mine = ours.sampled(shown.positive, guidance=1.0)
-    compare("Flux.1 Canny, Depth", "control, by node", "FluxControlPipeline", latents=(mine.samples, latents))
+    compare(
+        "Flux.1 Canny, Depth",
+        "control, by node",
+        "FluxControlPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_kontext_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -232,7 +257,7 @@ def test_kontext_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare:
 
     pipe = tiny.quiet(FluxKontextPipeline(**tiny.flux_parts()))
     pipe.save_pretrained(tmp_path)
-    latents, _ = run(
+    latents, painted = run(
         pipe,
         prompt=PROMPT,
         image=pixels(picture()),
@@ -244,7 +269,13 @@ def test_kontext_by_node_gives_the_latents_of_diffusers(tmp_path: Path, compare:
     ours = Ours(tmp_path)
     shown = reference_latent(told(ours, 2.5), ours.encoded(picture()))
     mine = ours.sampled(shown, guidance=1.0)
-    compare("Flux.1 Kontext", "editing, by node", "FluxKontextPipeline", latents=(mine.samples, latents))
+    compare(
+        "Flux.1 Kontext",
+        "editing, by node",
+        "FluxKontextPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_redux_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -289,7 +320,13 @@ def test_redux_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) 
     shown = Image.fromarray((image[0] * 255).round().astype(np.uint8))
     with torch.no_grad():
         words, pooled = prior(shown, prompt=PROMPT, return_dict=False)
-    latents, _ = run(
+    latents, painted = run(
         pipe, prompt_embeds=words, pooled_prompt_embeds=pooled, num_inference_steps=5, guidance_scale=2.5
     )
-    compare("Flux.1 Redux", "image variations", "FluxPriorReduxPipeline", latents=(mine.samples, latents))
+    compare(
+        "Flux.1 Redux",
+        "image variations",
+        "FluxPriorReduxPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )

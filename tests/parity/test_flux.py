@@ -77,7 +77,7 @@ def test_guidance_with_a_negative_prompt_gives_the_latents_of_diffusers(
 ) -> None:
     pipe = tiny.flux()
     pipe.save_pretrained(tmp_path)
-    latents, _ = run(
+    latents, painted = run(
         pipe,
         prompt=PROMPT,
         negative_prompt=NEGATIVE,
@@ -85,12 +85,14 @@ def test_guidance_with_a_negative_prompt_gives_the_latents_of_diffusers(
         guidance_scale=3.5,
         true_cfg_scale=4.0,
     )
-    mine = Ours(tmp_path).sampled(guidance=4.0)
+    ours = Ours(tmp_path)
+    mine = ours.sampled(guidance=4.0)
     compare(
         "Flux.1 dev",
         "text to image with a negative prompt",
         "FluxPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -103,14 +105,20 @@ def test_fill_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
     mask = torch.zeros(1, 1, SIDE_PX, SIDE_PX)
     mask[..., 5:21, 8:30] = 1
-    latents, _ = run(
+    latents, painted = run(
         pipe, prompt=PROMPT, image=image, mask_image=mask, num_inference_steps=5, guidance_scale=30.0
     )
     ours = Ours(tmp_path)
     kept = ours.encoded((image * (1 - mask) + 0.5 * mask).permute(0, 2, 3, 1).numpy()).samples
     squares = mask.reshape(1, 16, 2, 16, 2).permute(0, 2, 4, 1, 3).reshape(1, 4, 16, 16)
-    _, mine = sampled(tmp_path, 30.0, concat=torch.cat([kept, squares], dim=1))
-    compare("Flux.1 Fill", "inpainting", "FluxFillPipeline", latents=(mine.samples, latents))
+    ours, mine = sampled(tmp_path, 30.0, concat=torch.cat([kept, squares], dim=1))
+    compare(
+        "Flux.1 Fill",
+        "inpainting",
+        "FluxFillPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_canny_and_depth_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -119,12 +127,18 @@ def test_canny_and_depth_give_the_latents_of_diffusers(tmp_path: Path, compare: 
     pipe = tiny.quiet(FluxControlPipeline(**tiny.flux_parts(in_channels=128, out_channels=64)))
     pipe.save_pretrained(tmp_path)
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
-    latents, _ = run(
+    latents, painted = run(
         pipe, prompt=PROMPT, control_image=image * 2 - 1, num_inference_steps=5, guidance_scale=30.0
     )
     hint = Ours(tmp_path).encoded(picture()).samples
-    _, mine = sampled(tmp_path, 30.0, concat=hint)
-    compare("Flux.1 Canny, Depth", "control", "FluxControlPipeline", latents=(mine.samples, latents))
+    ours, mine = sampled(tmp_path, 30.0, concat=hint)
+    compare(
+        "Flux.1 Canny, Depth",
+        "control",
+        "FluxControlPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_kontext_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -133,7 +147,7 @@ def test_kontext_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare
     pipe = tiny.quiet(FluxKontextPipeline(**tiny.flux_parts()))
     pipe.save_pretrained(tmp_path)
     image = torch.from_numpy(picture()).permute(0, 3, 1, 2)
-    latents, _ = run(
+    latents, painted = run(
         pipe,
         prompt=PROMPT,
         image=image,
@@ -143,5 +157,11 @@ def test_kontext_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare
         _auto_resize=False,
     )
     reference = Ours(tmp_path).encoded(picture()).samples
-    _, mine = sampled(tmp_path, 2.5, reference=reference)
-    compare("Flux.1 Kontext", "editing", "FluxKontextPipeline", latents=(mine.samples, latents))
+    ours, mine = sampled(tmp_path, 2.5, reference=reference)
+    compare(
+        "Flux.1 Kontext",
+        "editing",
+        "FluxKontextPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )

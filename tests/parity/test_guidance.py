@@ -42,7 +42,7 @@ def with_pag(kind: str) -> Any:
 def test_rescaled_guidance_is_that_of_diffusers(prediction: str, tmp_path: Path, compare: Compare) -> None:
     pipe = tiny.stable_diffusion(prediction)
     pipe.save_pretrained(tmp_path)
-    latents, _ = theirs(pipe, guidance_rescale=0.6)
+    latents, painted = theirs(pipe, guidance_rescale=0.6)
     ours = Ours(tmp_path)
     of: Any = "noise" if prediction == "epsilon" else "velocity"
     mine = ours.sampled(model=rescale_guidance(ours.parts.model, rescale=0.6, of=of))
@@ -51,6 +51,7 @@ def test_rescaled_guidance_is_that_of_diffusers(prediction: str, tmp_path: Path,
         f"rescaled guidance, {prediction}",
         "StableDiffusionPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -61,7 +62,7 @@ def test_perturbed_attention_guidance_is_that_of_diffusers(
     plain = tiny.stable_diffusion() if family == "SD 1.x" else tiny.stable_diffusion_xl()
     plain.save_pretrained(tmp_path)
     pipe = with_pag(family)
-    latents, _ = theirs(pipe, pag_scale=1.5, guidance_scale=guidance, latents=start(plain))
+    latents, painted = theirs(pipe, pag_scale=1.5, guidance_scale=guidance, latents=start(plain))
     ours = Ours(tmp_path)
     guided: Model = perturbed_attention(ours.parts.model, scale=1.5, layers="mid_block")
     mine = ours.sampled(model=guided, guidance=guidance)
@@ -70,13 +71,14 @@ def test_perturbed_attention_guidance_is_that_of_diffusers(
         "perturbed attention" + ("" if guidance > 1 else ", without a negative"),
         type(pipe).__name__,
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
 def test_skip_layer_guidance_is_that_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     pipe = tiny_transformers.stable_diffusion_3(large=True)
     pipe.save_pretrained(tmp_path)
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         latents=initial((1, 16, 16, 16), SEED),
         skip_guidance_layers=[0],
@@ -90,7 +92,11 @@ def test_skip_layer_guidance_is_that_of_diffusers(tmp_path: Path, compare: Compa
     guided = skip_layer_guidance(ours.parts.model, scale=2.8, layers="0", start=0.01, end=1.0)
     mine = ours.sampled(model=guided, schedule="normal", steps=5)
     compare(
-        "SD 3.5 large", "skip-layer guidance", "StableDiffusion3Pipeline", latents=(mine.samples, latents)
+        "SD 3.5 large",
+        "skip-layer guidance",
+        "StableDiffusion3Pipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -98,10 +104,16 @@ def test_freeu_is_that_of_diffusers(tmp_path: Path, compare: Compare) -> None:
     pipe = tiny.stable_diffusion()
     pipe.save_pretrained(tmp_path)
     pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.3, b2=1.4)
-    latents, _ = theirs(pipe)
+    latents, painted = theirs(pipe)
     ours = Ours(tmp_path)
     mine = ours.sampled(model=freeu(ours.parts.model, b1=1.3, b2=1.4, s1=0.9, s2=0.2))
-    compare("SD 1.x", "FreeU", "StableDiffusionPipeline", latents=(mine.samples, latents))
+    compare(
+        "SD 1.x",
+        "FreeU",
+        "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_a_noise_mask_keeps_what_inpainting_with_a_plain_model_keeps(
@@ -120,7 +132,7 @@ def test_a_noise_mask_keeps_what_inpainting_with_a_plain_model_keeps(
     pipe = StableDiffusionInpaintPipeline(**plain.components, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
     pipe.vae.config.sample_size = SIDE_PX
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         image=ours.encoded(image).samples,
         mask_image=mask[None],
@@ -132,7 +144,13 @@ def test_a_noise_mask_keeps_what_inpainting_with_a_plain_model_keeps(
         latents=None,
         masked_image_latents=ours.encoded(image).samples,
     )
-    compare("SD 1.x", "noise mask", "StableDiffusionInpaintPipeline", latents=(mine.samples, latents))
+    compare(
+        "SD 1.x",
+        "noise mask",
+        "StableDiffusionInpaintPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_a_refiner_takes_over_as_in_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -140,7 +158,7 @@ def test_a_refiner_takes_over_as_in_diffusers(tmp_path: Path, compare: Compare) 
     base.save_pretrained(tmp_path / "base")
     refiner.save_pretrained(tmp_path / "refiner")
     half, _ = theirs(base, num_inference_steps=10, denoising_end=0.6)
-    latents, _ = theirs(
+    latents, painted = theirs(
         refiner,
         image=half,
         num_inference_steps=10,
@@ -157,12 +175,14 @@ def test_a_refiner_takes_over_as_in_diffusers(tmp_path: Path, compare: Compare) 
         "StableDiffusionXLPipeline",
         latents=(first.samples, half),
     )
-    mine = _part(Ours(tmp_path / "refiner"), first, start_step=6, add_noise=False)
+    ours = Ours(tmp_path / "refiner")
+    mine = _part(ours, first, start_step=6, add_noise=False)
     compare(
         "SDXL refiner",
         "takes over at a step",
         "StableDiffusionXLImg2ImgPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 

@@ -21,10 +21,11 @@ from nodes.noise import random_noise
 from nodes.sampling import sample_custom
 from nodes.schedules import schedule_sigmas
 from studio.diffusion.autoencoder import encode
-from studio.types import SolverChoice
+from studio.types import Latent, SolverChoice
 from tests.parity import tiny
 from tests.parity.both import GUIDANCE, NEGATIVE, PROMPT, SEED, SIDE_PX, STEPS, Ours, picture, start, theirs
 from tests.parity.conftest import Compare
+from tests.parity.test_control import beside_xl
 from tests.parity.test_ip_adapter import SEEN, as_pil, encoder, processor
 
 # diffusers 0.42's Euler scheduler hands a tensor to NumPy 2 in the old way.
@@ -86,10 +87,14 @@ def test_what_is_kept_stays_as_it_is(tmp_path: Path) -> None:
     assert not torch.allclose(mine.samples[..., 6:8, 6:10], whole[..., 6:8, 6:10], atol=1e-2)
 
 
-def test_editing_by_instruction_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
-    from diffusers import StableDiffusionInstructPix2PixPipeline
+@pytest.mark.parametrize("family", ["SD 1.x", "SDXL"])
+def test_editing_by_instruction_gives_the_latents_of_diffusers(
+    tmp_path: Path, compare: Compare, family: str
+) -> None:
+    from diffusers import StableDiffusionInstructPix2PixPipeline, StableDiffusionXLInstructPix2PixPipeline
 
-    pipe = tiny.stable_diffusion(in_channels=8)
+    made = tiny.stable_diffusion if family == "SD 1.x" else tiny.stable_diffusion_xl
+    pipe = made(in_channels=8)
     pipe.save_pretrained(tmp_path)
     ours = Ours(tmp_path)
     image = picture(seed=3)
@@ -103,24 +108,29 @@ def test_editing_by_instruction_gives_the_latents_of_diffusers(tmp_path: Path, c
         middle_guidance=1.5,
     )
     mine = sampled(ours, guider)
-    beside = StableDiffusionInstructPix2PixPipeline(**pipe.components, requires_safety_checker=False)
-    beside.set_progress_bar_config(disable=True)
-    latents, _ = theirs(
+    if family == "SD 1.x":
+        kind: Any = StableDiffusionInstructPix2PixPipeline
+        beside = tiny.quiet(kind(**pipe.components, requires_safety_checker=False))
+    else:
+        kind = StableDiffusionXLInstructPix2PixPipeline
+        beside = beside_xl(kind, pipe)
+    latents, painted = theirs(
         beside, image=pixels(image), image_guidance_scale=1.5, height=None, width=None, latents=start(pipe)
     )
     compare(
-        "InstructPix2Pix",
-        "editing by instruction, two strengths",
-        "StableDiffusionInstructPix2PixPipeline",
-        latents=(mine, latents),
+        family,
+        "editing by instruction (InstructPix2Pix)",
+        kind.__name__,
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
-def sampled(ours: Ours, guider: Any) -> torch.Tensor:
+def sampled(ours: Ours, guider: Any) -> Latent:
     """Euler over ``simple`` under a guider."""
     sigmas = schedule_sigmas(ours.ctx, ours.parts.model, schedule="simple", steps=STEPS)
     noise, solver = random_noise(seed=SEED), SolverChoice("euler")
-    return sample_custom(ours.ctx, noise, guider, solver, sigmas, ours.canvas()).latent.samples
+    return sample_custom(ours.ctx, noise, guider, solver, sigmas, ours.canvas()).latent
 
 
 def test_depth_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -138,7 +148,7 @@ def test_depth_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) 
     }
     beside = StableDiffusionDepth2ImgPipeline(**parts, depth_estimator=None, feature_extractor=None)
     beside.set_progress_bar_config(disable=True)
-    latents, _ = theirs(
+    latents, painted = theirs(
         beside,
         image=pixels(image),
         depth_map=torch.from_numpy(near).mean(-1),
@@ -149,7 +159,13 @@ def test_depth_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) 
         width=None,
         latents=None,
     )
-    compare("SD 2.x", "depth", "StableDiffusionDepth2ImgPipeline", latents=(mine.samples, latents))
+    compare(
+        "SD 2.x",
+        "depth",
+        "StableDiffusionDepth2ImgPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_variations_by_unclip_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -165,14 +181,20 @@ def test_variations_by_unclip_give_the_latents_of_diffusers(tmp_path: Path, comp
     mine = ours.sampled(positive, ours.told(NEGATIVE))
     # Latents that this pipeline is given, it does not scale.
     begin = start(pipe) * float(pipe.scheduler.init_noise_sigma)
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         image=as_pil(image),
         noise_level=120,
         generator=torch.Generator().manual_seed(SEED),
         latents=begin,
     )
-    compare("SD 2.x", "unCLIP", "StableUnCLIPImg2ImgPipeline", latents=(mine.samples, latents))
+    compare(
+        "SD 2.x",
+        "unCLIP",
+        "StableUnCLIPImg2ImgPipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )
 
 
 def test_enlarging_four_times_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -182,7 +204,7 @@ def test_enlarging_four_times_gives_the_latents_of_diffusers(tmp_path: Path, com
     image = picture(16, seed=3)
     told = upscale_conditioning(ours.told(PROMPT), ours.told(NEGATIVE), image, noise_level=30, seed=SEED)
     mine = ours.sampled(told.positive, told.negative, told.latent)
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         image=pixels(image),
         noise_level=30,
@@ -191,4 +213,10 @@ def test_enlarging_four_times_gives_the_latents_of_diffusers(tmp_path: Path, com
         width=None,
         latents=start(pipe, side=16),
     )
-    compare("×4 upscaler", "enlarging", "StableDiffusionUpscalePipeline", latents=(mine.samples, latents))
+    compare(
+        "×4 upscaler",
+        "enlarging",
+        "StableDiffusionUpscalePipeline",
+        latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
+    )

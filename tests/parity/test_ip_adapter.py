@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from nodes.image_prompts import apply_ip_adapter, encode_image, load_clip_vision, load_ip_adapter
+from studio.types import Latent
 from tests.parity import tiny
 from tests.parity.both import NEGATIVE, PROMPT, Ours, picture, theirs
 from tests.parity.conftest import Compare
@@ -118,11 +119,11 @@ class Beside:
         pipe.load_ip_adapter([state(self.weights)], subfolder="", weight_name=["any"])
         self.pipe = pipe
 
-    def sampled(self, images: np.ndarray[Any, Any], mask: Any = None, **knobs: Any) -> torch.Tensor:
+    def sampled(self, images: np.ndarray[Any, Any], mask: Any = None, **knobs: Any) -> Latent:
         embeds = encode_image(self.ours.ctx, self.eye, images)
         told = self.ours.told(PROMPT), self.ours.told(NEGATIVE)
         both = apply_ip_adapter(*told, self.adapter, embeds, mask, **knobs)
-        return self.ours.sampled(*both).samples
+        return self.ours.sampled(*both)
 
 
 @pytest.mark.parametrize("kind", ["plain", "plus"])
@@ -136,8 +137,14 @@ def test_an_image_prompt_gives_the_latents_of_diffusers(
     image = picture(40, seed=3)
     mine = beside.sampled(image, strength=0.7)
     pipe.set_ip_adapter_scale(0.7)
-    latents, _ = theirs(pipe, ip_adapter_image=as_pil(image))
-    compare(family, f"IP-Adapter, {kind}", name, latents=(mine, latents))
+    latents, painted = theirs(pipe, ip_adapter_image=as_pil(image))
+    compare(
+        family,
+        f"IP-Adapter, {kind}",
+        name,
+        latents=(mine.samples, latents),
+        images=(beside.ours.decoded(mine), painted),
+    )
 
 
 def test_two_pictures_in_one_prompt_give_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -146,8 +153,14 @@ def test_two_pictures_in_one_prompt_give_the_latents_of_diffusers(tmp_path: Path
     images = np.concatenate([picture(40, seed=3), picture(40, seed=5)])
     mine = beside.sampled(images, strength=0.7)
     pipe.set_ip_adapter_scale(0.7)
-    latents, _ = theirs(pipe, ip_adapter_image=[[as_pil(images[:1]), as_pil(images[1:])]])
-    compare("SD 1.x", "IP-Adapter, two pictures", "StableDiffusionPipeline", latents=(mine, latents))
+    latents, painted = theirs(pipe, ip_adapter_image=[[as_pil(images[:1]), as_pil(images[1:])]])
+    compare(
+        "SD 1.x",
+        "IP-Adapter, two pictures",
+        "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(beside.ours.decoded(mine), painted),
+    )
 
 
 def test_a_mask_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -158,12 +171,18 @@ def test_a_mask_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare)
     mask[:, :, 16:] = 1
     mine = beside.sampled(image, mask, strength=0.7)
     pipe.set_ip_adapter_scale(0.7)
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         ip_adapter_image=as_pil(image),
         cross_attention_kwargs={"ip_adapter_masks": [torch.from_numpy(mask)[None]]},
     )
-    compare("SD 1.x", "IP-Adapter, masked", "StableDiffusionPipeline", latents=(mine, latents))
+    compare(
+        "SD 1.x",
+        "IP-Adapter, masked",
+        "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(beside.ours.decoded(mine), painted),
+    )
 
 
 def test_style_alone_gives_the_latents_of_diffusers(tmp_path: Path, compare: Compare) -> None:
@@ -184,16 +203,22 @@ def test_style_alone_gives_the_latents_of_diffusers(tmp_path: Path, compare: Com
             "up": {"block_1": [off, off, on], "block_2": [on, on, on], "block_3": [on, on, on]},
         }
     )
-    latents, _ = theirs(pipe, ip_adapter_image=as_pil(image))
-    compare("SD 1.x", "IP-Adapter, style alone", "StableDiffusionPipeline", latents=(mine, latents))
+    latents, painted = theirs(pipe, ip_adapter_image=as_pil(image))
+    compare(
+        "SD 1.x",
+        "IP-Adapter, style alone",
+        "StableDiffusionPipeline",
+        latents=(mine.samples, latents),
+        images=(beside.ours.decoded(mine), painted),
+    )
     beside.sampled(image)  # the whole one, from the same weights
 
 
 def test_told_up_to_a_point_pictures_act_no_longer_after_it(tmp_path: Path) -> None:
     beside = Beside(tiny.stable_diffusion(), tmp_path, "plain")
     image = picture(40, seed=3)
-    whole, early = beside.sampled(image), beside.sampled(image, end=0.5)
-    never = beside.sampled(image, start=0.0, end=0.0)
+    whole, early = beside.sampled(image).samples, beside.sampled(image, end=0.5).samples
+    never = beside.sampled(image, start=0.0, end=0.0).samples
     plain = beside.ours.sampled().samples
     assert not torch.allclose(whole, early, atol=1e-3)
     assert not torch.allclose(early, plain, atol=1e-3)

@@ -45,13 +45,15 @@ def test_the_latents_and_pictures_are_those_of_diffusers(
 def test_without_t5_its_words_are_silent(tmp_path: Path, compare: Compare) -> None:
     pipe = tiny.stable_diffusion_3(with_t5=False, joint_attention_dim=4096)
     pipe.save_pretrained(tmp_path)
-    latents, _ = theirs(pipe, latents=initial(SHAPE, SEED))
-    mine = Ours(tmp_path).sampled(schedule="normal")
+    latents, painted = theirs(pipe, latents=initial(SHAPE, SEED))
+    ours = Ours(tmp_path)
+    mine = ours.sampled(schedule="normal")
     compare(
         "SD 3.5 medium",
         "text to image, without T5",
         "StableDiffusion3Pipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -65,7 +67,7 @@ def test_perturbed_attention_gives_the_latents_of_diffusers(tmp_path: Path, comp
     parts.pop("feature_extractor", None)
     pipe = StableDiffusion3PAGPipeline(**parts, pag_applied_layers=["blocks.1"])
     pipe.set_progress_bar_config(disable=True)
-    latents, _ = theirs(pipe, latents=initial(SHAPE, SEED), pag_scale=2.0)
+    latents, painted = theirs(pipe, latents=initial(SHAPE, SEED), pag_scale=2.0)
     ours = Ours(tmp_path)
     guided = perturbed_attention(ours.parts.model, scale=2.0, layers="1")
     mine = ours.sampled(model=guided, schedule="normal")
@@ -74,6 +76,7 @@ def test_perturbed_attention_gives_the_latents_of_diffusers(tmp_path: Path, comp
         "perturbed-attention guidance",
         "StableDiffusion3PAGPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
 
 
@@ -87,7 +90,7 @@ def test_image_to_image_gives_the_latents_of_diffusers(tmp_path: Path, compare: 
     mine = ours.sampled(latent=start, schedule="normal", steps=5, denoise=0.5)
     pipe = StableDiffusion3Img2ImgPipeline(**pipe.components)
     pipe.set_progress_bar_config(disable=True)
-    latents, _ = theirs(
+    latents, painted = theirs(
         pipe,
         image=start.samples,
         strength=0.5,
@@ -100,4 +103,5 @@ def test_image_to_image_gives_the_latents_of_diffusers(tmp_path: Path, compare: 
         "image to image",
         "StableDiffusion3Img2ImgPipeline",
         latents=(mine.samples, latents),
+        images=(ours.decoded(mine), painted),
     )
