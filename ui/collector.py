@@ -20,7 +20,10 @@ class Collector(QObject):
         super().__init__(parent)
         self._was_on = gc.isenabled()
         gc.disable()
-        gc.freeze()
+        # Whoever froze before us means to keep it so.
+        self._froze = gc.get_freeze_count() == 0
+        if self._froze:
+            gc.freeze()
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_EVERY_MS)
         self._timer.timeout.connect(self.look)
@@ -37,6 +40,7 @@ class Collector(QObject):
     def stop(self) -> None:
         """Give the work back."""
         self._timer.stop()
-        gc.unfreeze()
+        if self._froze:
+            gc.unfreeze()
         if self._was_on:
             gc.enable()

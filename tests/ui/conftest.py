@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,15 @@ from ui.session import Session
 from ui.window import Window
 
 OpenWindow = Callable[..., Window]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def spared() -> Iterator[None]:
+    """What earlier tests imported is not looked through at every collection here."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def content(*types: str, **knobs: object) -> Content:
