@@ -22,7 +22,7 @@ from studio.models.identity import identity_of
 
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
 """Endings of files that torch pickles."""
-_PROGRAM = Path(__file__).resolve().parent.parent / "diffusion/unpickle.py"
+_PROGRAM = Path(__file__).resolve().parent.parent / "diffusion/files/unpickle.py"
 _VERSION = b"1"  # raised when the program writes something else for the same file
 _LOOK_S = 0.05
 _START_S, _BYTES_PER_S = 120.0, 5e6
