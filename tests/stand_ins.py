@@ -90,6 +90,16 @@ def embedding(place: Path) -> Path:
     return _file(place, {"emb_params": torch.randn(2, width) * 0.05})
 
 
+def small_picture(place: Path) -> Path:
+    """The picture that ships, a quarter as large."""
+    from PIL import Image
+
+    place.mkdir(parents=True)
+    with Image.open(assets_dir() / "pictures/palm_tree.png") as picture:
+        picture.resize((32, 32)).save(place / "small.png")
+    return place / "small.png"
+
+
 def pipeline(make: Callable[[], Any]) -> Make:
     """A whole pipeline's folder."""
 

@@ -68,7 +68,10 @@ ASKED: Mapping[str, Mapping[str, Make]] = {
     "repaint/inpainting_model": {"load_checkpoint.path": stand_ins.inpainting},
     "repaint/instruction": {"load_checkpoint.path": stand_ins.pix2pix},
     "repaint/depth": {"load_checkpoint.path": stand_ins.depth},
-    "larger/times_four": {"load_checkpoint.path": stand_ins.times_four},
+    "larger/times_four": {
+        "load_checkpoint.path": stand_ins.times_four,
+        "load_image.path": stand_ins.small_picture,
+    },
     "models/variations_by_unclip": {
         "load_checkpoint.path": stand_ins.unclip,
         "load_clip_vision.path": stand_ins.clip_vision,
