@@ -73,7 +73,7 @@ def residuals(networks: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
         rows = _numbers(entries, batch.count)
         middle = () if given.mid is None else (given.mid,)
         for sums, parts in ((down, given.down), (mid, middle), (inside, given.inside)):
-            add(sums, _weighed(parts, control), rows, len(batch.x))
+            add(sums, _weighed(parts, control, batch.count), rows, len(batch.x))
     arguments: dict[str, Any] = {}
     if down:
         arguments["down_block_additional_residuals"] = tuple(down)
@@ -157,15 +157,14 @@ def _numbers(entries: Sequence[int], count: int) -> torch.Tensor:
     return (torch.tensor(entries)[:, None] * count + torch.arange(count)).flatten()
 
 
-def _weighed(parts: Iterable[torch.Tensor], control: Control) -> list[torch.Tensor]:
-    """Times strength and mask; the mask is fitted to each part."""
+def _weighed(parts: Iterable[torch.Tensor], control: Control, count: int) -> list[torch.Tensor]:
+    """Times strength and mask, which is fitted to each part; its rows lie entry by entry, `count` each."""
     weighed: list[torch.Tensor] = []
     for part in parts:
         made = part if control.strength == 1 else part * control.strength
         if control.mask is not None:
             mask = interpolate(control.mask[:, None], size=part.shape[-2:], mode="area")
-            if len(mask) not in (1, len(part)):
-                mask = mask[torch.arange(len(part)) % len(mask)]
+            mask = mask[torch.arange(len(part)) % count % len(mask)]
             made = made * mask.to(made)
         weighed.append(made)
     return weighed

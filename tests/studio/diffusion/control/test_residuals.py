@@ -109,6 +109,18 @@ def test_a_mask_keeps_what_lies_outside_of_it(tmp_path: Path) -> None:
         assert not kept[..., half:].any()
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@torch.inference_mode()
+def test_every_entry_has_the_masks_of_its_pictures(tmp_path: Path, count: int) -> None:
+    recipe, mine = loaded(saved(tiny_controlnet(), tmp_path))
+    masks = torch.stack([torch.zeros(8, 8), torch.ones(8, 8), torch.ones(8, 8)])
+    item = control(recipe, picture(1, 16, 16), mask=masks)
+    batch = call([told(0, item), told(1, item)], count=count)
+    middle = residuals({name_of(recipe): mine}, batch)["mid_block_additional_residual"]
+    acts = [bool(row.any()) for row in middle]
+    assert acts == [False, True, True][:count] * 2
+
+
 @torch.inference_mode()
 def test_pictures_of_a_batch_each_follow_their_own_hint(tmp_path: Path) -> None:
     network = tiny_controlnet()
