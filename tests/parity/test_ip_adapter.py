@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from nodes.image_prompts import apply_ip_adapter, encode_image, load_clip_vision, load_ip_adapter
+from nodes.latent import empty_latent
 from studio.types import Latent
 from tests.parity import tiny
 from tests.parity.both import NEGATIVE, PROMPT, Ours, picture, theirs
@@ -223,3 +224,22 @@ def test_told_up_to_a_point_pictures_act_no_longer_after_it(tmp_path: Path) -> N
     assert not torch.allclose(whole, early, atol=1e-3)
     assert not torch.allclose(early, plain, atol=1e-3)
     assert torch.allclose(never, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("masks", [2, 4])
+def test_masks_of_another_number_than_pictures_come_round_again(tmp_path: Path, masks: int) -> None:
+    beside = Beside(tiny.stable_diffusion(), tmp_path, "plain")
+    embeds = encode_image(beside.ours.ctx, beside.eye, picture(40, seed=3))
+    told = beside.ours.told(PROMPT), beside.ours.told(NEGATIVE)
+    mask = np.stack([np.full((32, 32), index % 2, np.float32) for index in range(4)])
+    batch = empty_latent(width=32, height=32, batch=3)
+
+    def sampled(count: int) -> torch.Tensor:
+        both = apply_ip_adapter(*told, beside.adapter, embeds, mask[:count])
+        return beside.ours.sampled(*both, latent=batch).samples
+
+    plain = beside.ours.sampled(latent=batch).samples
+    own = sampled(3)
+    assert torch.allclose(own[0], plain[0], atol=1e-5)
+    assert not torch.allclose(own[1], plain[1], atol=1e-3)
+    assert torch.equal(sampled(masks), own)

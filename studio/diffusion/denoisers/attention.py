@@ -169,7 +169,7 @@ class Attend:
         return torch.cat(given)
 
     def _mask(self, shown: Shown, added: torch.Tensor) -> torch.Tensor:
-        """The mask at the layer's resolution, ``[n, pixels, 1]``."""
+        """The mask at the layer's resolution, ``[count, pixels, 1]``; masks come round again."""
         run = self.run
         pixels = added.shape[1]
         name = (shown.name, pixels)
@@ -179,7 +179,8 @@ class Attend:
             factor = round((run.size[0] * run.size[1] / pixels) ** 0.5)
             rows = -(-run.size[0] // factor)
             fitted = interpolate(shown.mask[:, None].float(), size=(rows, pixels // rows), mode="bicubic")
-            found = run.masks[name] = fitted.flatten(1)[:, :, None].to(added)
+            rows_of = torch.arange(run.count) % len(fitted)
+            found = run.masks[name] = fitted.flatten(1)[rows_of.to(fitted.device), :, None].to(added)
         return found
 
 
