@@ -10,6 +10,7 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -21,8 +22,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from studio.settings import Settings
 from studio.worker.protocol import CacheReply, CacheRequest
 from ui.engine import Engine
+from ui.theme import DARK
+
+MOST_GB = 1024.0
 
 
 class Preferences(QDialog):
@@ -30,7 +35,9 @@ class Preferences(QDialog):
 
     output_dir_chosen = Signal(str)
 
-    def __init__(self, engine: Engine, output_dir: Path, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, output_dir: Path, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Preferences")
@@ -44,14 +51,22 @@ class Preferences(QDialog):
         browse.clicked.connect(self._browse)
         self.cache = QLabel("…", self)
         self.cache.setWordWrap(True)
+        self.cache.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
         self.clear = QPushButton("Clear…", self)
         self.clear.setAutoDefault(False)
         self.clear.clicked.connect(self._ask_clear)
+        self.card = _gigabytes(settings, "device_memory_gb", "Memory of the card for models", self)
+        self.weights = _gigabytes(settings, "weights_ram_gb", "Main memory for models", self)
+        note = QLabel("Both hold from the next start of the engine.", self)
+        note.setStyleSheet(f"color: {DARK.muted}")
         form = QFormLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(14)
         form.addRow("Save pictures in", _beside(self.folder, browse))
         form.addRow("Stored results", _beside(self.cache, self.clear))
+        form.addRow("Models on the card", self.card)
+        form.addRow("Models in memory", self.weights)
+        form.addRow("", note)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
         buttons.rejected.connect(self.close)
         buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
@@ -84,6 +99,21 @@ class Preferences(QDialog):
 
     def _ask_clear(self) -> None:
         ask_clear(self, lambda: self._engine.send(CacheRequest("preferences", clear=True)))
+
+
+def _gigabytes(settings: Settings, name: str, said: str, parent: QWidget) -> QDoubleSpinBox:
+    """A field for how much memory may be taken; 0 leaves it to the engine."""
+    field = QDoubleSpinBox(parent)
+    field.setAccessibleName(said)
+    field.setRange(0.0, MOST_GB)
+    field.setDecimals(1)
+    field.setSingleStep(0.5)
+    field.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    field.setSuffix(" GB at most")
+    field.setSpecialValueText("automatic")
+    field.setValue(settings.get(name, 0.0))
+    field.editingFinished.connect(lambda: settings.put(name, field.value()))
+    return field
 
 
 def sized(count: int) -> str:

@@ -393,7 +393,7 @@ class Window(QMainWindow):
         self.panels.next_from(self.focusWidget(), page.view if page is not None else None)
 
     def _show_preferences(self) -> None:
-        dialog = Preferences(self.engine, self.runs.output_dir, self)
+        dialog = Preferences(self.engine, self.settings, self.runs.output_dir, self)
         dialog.output_dir_chosen.connect(self._set_output)
         dialog.open()
 
