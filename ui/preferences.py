@@ -108,7 +108,10 @@ def _gigabytes(settings: Settings, name: str, said: str, parent: QWidget) -> QDo
     field.setRange(0.0, MOST_GB)
     field.setDecimals(1)
     field.setSingleStep(0.5)
-    field.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    field.setStyleSheet(
+        "QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { width: 0; border: none; }"
+        "QDoubleSpinBox QLineEdit { border: none; padding: 0 7px; background: transparent; }"
+    )
     field.setSuffix(" GB at most")
     field.setSpecialValueText("automatic")
     field.setValue(settings.get(name, 0.0))
