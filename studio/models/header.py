@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,16 @@ from studio.errors import FileError
 
 _LIMIT_BYTES = 100 * 2**20
 _LENGTH_BYTES = 8
+_NAME = 100
+_BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8"), 8),
+    **dict.fromkeys(("F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ def read_header(path: Path) -> Header:
     """Read a safetensors header; the tensors themselves are not touched.
 
     Raises:
-        FileError: It is missing, cut short, too big, or no such file at all.
+        FileError: It is missing, cut short, too big, damaged, or no such file at all.
     """
     try:
         with path.open("rb") as file:
@@ -74,6 +85,8 @@ def read_header(path: Path) -> Header:
             f"{path.name} is cut short: its header says {said}, the file has {there}.",
             "Copy or download it again.",
         )
+    if claimed < size:
+        raise _damaged(path, f"{size - claimed:,} bytes follow its last tensor")
     return Header(tensors, raw, size, _metadata(entries))
 
 
@@ -100,18 +113,37 @@ def _places(path: Path, entries: Mapping[str, object], start: int) -> dict[str, 
     for name, entry in entries.items():
         if name != "__metadata__":
             places[name] = _place(path, entry, start)
-    return dict(sorted(places.items(), key=lambda item: item[1].begin))
+    places = dict(sorted(places.items(), key=lambda item: (item[1].begin, item[1].end)))
+    end = start
+    for name, place in places.items():
+        if place.dtype not in _BITS:
+            raise _damaged(path, f"tensor {_named(name)} is of the unknown type {_named(place.dtype)}")
+        if prod(place.shape) * _BITS[place.dtype] != (place.end - place.begin) * 8:
+            raise _damaged(path, f"tensor {_named(name)} has another size than its shape says")
+        if place.begin != end:
+            fault = "begins inside the one before it" if place.begin < end else "has a gap before it"
+            raise _damaged(path, f"tensor {_named(name)} {fault}")
+        end = place.end
+    return places
 
 
 def _place(path: Path, entry: object, start: int) -> TensorPlace:
     match entry:
         case {"dtype": str(dtype), "shape": list(), "data_offsets": [int(begin), int(end)]}:
             shape = cast("dict[str, list[object]]", entry)["shape"]
-            if 0 <= begin <= end and all(isinstance(side, int) and side >= 0 for side in shape):
+            if 0 <= begin <= end and all(type(side) is int and side >= 0 for side in shape):
                 return TensorPlace(dtype, tuple(cast("list[int]", shape)), start + begin, start + end)
         case _:
             pass
     raise _alien(path)
+
+
+def _named(text: str) -> str:
+    return text if len(text) <= _NAME else f"{text[:_NAME]}…"
+
+
+def _damaged(path: Path, fault: str) -> FileError:
+    return FileError(f"{path.name} is damaged: {fault}.", "Copy or download it again.")
 
 
 def _alien(path: Path) -> FileError:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from studio.errors import FileError
-from studio.models.header import read_header
+from studio.models.header import Header, read_header
 
 PARTS: tuple[tuple[str, str], ...] = (
     # LoRA: kohya, diffusers, PEFT, and diffusers before PEFT.
@@ -90,6 +90,20 @@ def read(path: Path, check: Callable[[], None]) -> Adapters:
     header = read_header(path)
     if header.size > _LARGEST_BYTES:
         raise FileError(f"{path.name} is larger than any LoRA.", "Choose a LoRA, not a checkpoint.")
+    try:
+        layers, unknown, said = _taken(path, header, check)
+    except SafetensorError as error:
+        raise FileError(f"{path.name} cannot be read: {error}.", "Download it again.") from error
+    if not layers:
+        raise FileError(f"{path.name} holds no LoRA.", "Choose a LoRA file.")
+    _give_alphas(layers, said)
+    return Adapters(layers, tuple(unknown), path.name)
+
+
+def _taken(
+    path: Path, header: Header, check: Callable[[], None]
+) -> tuple[dict[str, dict[str, torch.Tensor]], list[str], Mapping[str, str]]:
+    """Layers, names of no known kind, and what the author wrote beside them."""
     layers: dict[str, dict[str, torch.Tensor]] = {}
     unknown: list[str] = []
     since = 0
@@ -109,11 +123,7 @@ def read(path: Path, check: Callable[[], None]) -> Adapters:
             if since >= _LOOK_BYTES:
                 check()
                 since = 0
-        said: Mapping[str, str] = file.metadata() or {}
-    if not layers:
-        raise FileError(f"{path.name} holds no LoRA.", "Choose a LoRA file.")
-    _give_alphas(layers, said)
-    return Adapters(layers, tuple(unknown), path.name)
+        return layers, unknown, file.metadata() or {}
 
 
 def _give_alphas(layers: dict[str, dict[str, torch.Tensor]], said: Mapping[str, str]) -> None:

@@ -87,3 +87,40 @@ def test_a_file_cut_by_a_few_bytes_is_told_in_bytes(tmp_path: Path) -> None:
         file.truncate(size - 5)
     with pytest.raises(FileError, match=f"its header says {size:,} bytes, the file has {size - 5:,}"):
         read_header(path)
+
+
+GOOD: dict[str, Any] = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        ({"dtype": "Q7"}, "tensor b is of the unknown type Q7"),
+        ({"shape": [10**6, 10**6]}, "tensor b has another size than its shape says"),
+        ({"shape": [10**30] * 1000}, "tensor b has another size than its shape says"),
+        ({"data_offsets": [0, 8]}, "tensor b begins inside the one before it"),
+        ({"data_offsets": [4, 12]}, "tensor b begins inside the one before it"),
+        ({"data_offsets": [9, 17]}, "tensor b has a gap before it"),
+        ({"shape": [0], "data_offsets": [8, 8]}, "8 bytes follow its last tensor"),
+        ({"dtype": "F4", "shape": [3], "data_offsets": [8, 9]}, "tensor b has another size"),
+    ],
+)
+def test_a_header_that_contradicts_itself_is_told_as_damage(
+    tmp_path: Path, second: dict[str, Any], fault: str
+) -> None:
+    header = {"a": GOOD, "b": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}}
+    assert read_header(written(tmp_path / "good.safetensors", header, bytes(16)))
+    header["b"] |= second
+    with pytest.raises(FileError, match=f"it.safetensors is damaged: {fault}") as caught:
+        read_header(written(tmp_path / "it.safetensors", header, bytes(16)))
+    assert caught.value.remedy == "Copy or download it again."
+
+
+def test_tensors_of_nothing_and_of_less_than_a_byte_each_are_read(tmp_path: Path) -> None:
+    header = {
+        "none": {"dtype": "F32", "shape": [0, 4], "data_offsets": [1, 1]},
+        "packed": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]},
+        "one": {"dtype": "U8", "shape": [], "data_offsets": [1, 2]},
+    }
+    tensors = read_header(written(tmp_path / "a.safetensors", header, bytes(2))).tensors
+    assert list(tensors) == ["packed", "none", "one"]

@@ -95,3 +95,11 @@ def test_a_truncated_file_is_told_in_a_sentence(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FileError, match="cut short"):
         read(path, lambda: None)
+
+
+def test_a_file_whose_notes_are_no_texts_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    raw = json.dumps({"__metadata__": {"rank": 4}}).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw)
+    with pytest.raises(FileError, match=r"odd\.safetensors cannot be read: .+ Download it again"):
+        read(path, lambda: None)
