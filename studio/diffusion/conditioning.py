@@ -46,6 +46,51 @@ def each(
     return Conditioning(tuple(change(old) for old in conditioning.entries))
 
 
+def from_place(conditioning: Conditioning, place: int) -> Conditioning:
+    """What is told of the pictures of a batch from one on, that one's rows first.
+
+    Row k of masks and hints is told of every picture whose place leaves a rest of k, divided by the rows.
+    """
+
+    def moved(old: ConditioningEntry) -> ConditioningEntry:
+        many = [
+            tensor for tensor in (old.mask, *old.hints.values()) if tensor is not None and len(tensor) > 1
+        ]
+        new = replace(
+            old,
+            controls=tuple(_control_from(item, place) for item in old.controls),
+            images=tuple(_image_from(item, place) for item in old.images),
+        )
+        if not many:
+            return new
+        hints = {name: tensor.roll(-place, 0) for name, tensor in old.hints.items()}
+        return changed(new, mask=None if old.mask is None else old.mask.roll(-place, 0), hints=hints)
+
+    return each(conditioning, moved) if place else conditioning
+
+
+def _control_from(old: Control, place: int) -> Control:
+    if len(old.hint) == 1 and (old.mask is None or len(old.mask) == 1):
+        return old
+    return control(
+        old.recipe,
+        old.hint.roll(-place, 0),
+        strength=old.strength,
+        span=old.span,
+        mask=None if old.mask is None else old.mask.roll(-place, 0),
+        kind=old.kind,
+        vae=old.vae,
+    )
+
+
+def _image_from(old: ImagePrompt, place: int) -> ImagePrompt:
+    """Its pictures are told together, of each picture of the batch; its masks are of one each."""
+    if old.mask is None or len(old.mask) == 1:
+        return old
+    mask = old.mask.roll(-place, 0)
+    return image_prompt(old.recipe, old.embeds, strength=old.strength, span=old.span, mask=mask)
+
+
 def control(
     recipe: Recipe,
     hint: torch.Tensor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from studio.diffusion.api import Denoiser
-from studio.diffusion.conditioning import name_of
+from studio.diffusion.conditioning import from_place, name_of
 from studio.diffusion.guidance.effects import Effect
 from studio.diffusion.guidance.guiders import Effective, Guided
 from studio.types import Guider, Latent, Patch, Recipe
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def guiding(ctx: Context, guider: Guider) -> Generator[tuple[Denoiser, Guided]]:
+def guiding(ctx: Context, guider: Guider, latent: Latent) -> Generator[tuple[Denoiser, Guided]]:
     """Lend the denoiser of a guider, with all networks that its conditionings need, and what guides it.
+
+    Where the latent was cut from a batch, its pictures are told what they are told among the others.
 
     Raises:
         NodeError: A file has gone or changed, or a name is unknown.
@@ -35,13 +37,14 @@ def guiding(ctx: Context, guider: Guider) -> Generator[tuple[Denoiser, Guided]]:
         denoiser.networks = networks
         stack.callback(_return_networks, denoiser)
         stack.enter_context(torch.inference_mode())
+        told = {role: from_place(item, latent.first) for role, item in guider.told.items()}
         patches = [Effective(patch, effect_of(ctx, patch)) for patch in recipe.patches]
         ranged = [item for item in patches if item.effect is None and item.patch.span != (0.0, 1.0)]
         yield (
             denoiser,
             Guided(
                 denoiser,
-                guider.told,
+                told,
                 {**guider.params, "kind": guider.kind},
                 ctx.extension("guider", guider.kind),
                 patches,

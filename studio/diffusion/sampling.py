@@ -61,7 +61,7 @@ def sample(
     solver = as_solver(ctx.extension("solver", settings.solver))
     schedule = ctx.extension("schedule", settings.schedule)
     noise = Noise(settings.seed, settings.added)
-    with guiding(ctx, guider) as (denoiser, guided):
+    with guiding(ctx, guider, latent) as (denoiser, guided):
         latent = fitted(latent, denoiser)
         if settings.denoise == 0:
             return latent
@@ -100,7 +100,7 @@ def custom(
             "Give noise levels in falling order, or all of them turned round.",
             socket="sigmas",
         )
-    with guiding(ctx, guider) as (denoiser, guided):
+    with guiding(ctx, guider, latent) as (denoiser, guided):
         if levels.flow != denoiser.sampling.flow:
             raise NodeError(
                 "The sigmas are made for another kind of model.",

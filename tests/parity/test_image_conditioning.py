@@ -17,7 +17,7 @@ from nodes.image_conditioning import (
     upscale_conditioning,
 )
 from nodes.image_prompts import encode_image, load_clip_vision, unclip_conditioning
-from nodes.noise import random_noise
+from nodes.noise import latent_from_batch, random_noise
 from nodes.sampling import sample_custom
 from nodes.schedules import schedule_sigmas
 from studio.diffusion.autoencoder import encode
@@ -220,3 +220,17 @@ def test_enlarging_four_times_gives_the_latents_of_diffusers(tmp_path: Path, com
         latents=(mine.samples, latents),
         images=(ours.decoded(mine), painted),
     )
+
+
+def test_a_picture_alone_is_shown_what_it_is_shown_among_the_others(tmp_path: Path) -> None:
+    tiny.stable_diffusion(in_channels=9).save_pretrained(tmp_path)
+    ours = Ours(tmp_path)
+    images = np.concatenate([picture(seed=seed) for seed in (3, 4, 5)])
+    told = inpaint_model_conditioning(
+        ours.ctx, ours.told(PROMPT), ours.told(NEGATIVE), ours.parts.vae, images, hole()
+    )
+    whole = ours.sampled(told.positive, told.negative, told.latent).samples
+    for index in range(3):
+        one = latent_from_batch(told.latent, index=index)
+        alone = ours.sampled(told.positive, told.negative, one).samples
+        assert torch.allclose(alone[0], whole[index], atol=1e-4)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from nodes.control import apply_controlnet, load_controlnet
 from nodes.latent import empty_latent
+from nodes.noise import latent_from_batch
 from nodes.sampling import k_sampler
 from studio.cache.store import Store
 from studio.diffusion import tensors
@@ -115,7 +117,7 @@ def test_a_stop_is_felt_inside_the_control_network(bench: Bench) -> None:
     flag = threading.Event()
     ctx = replace(context(using=bench.weights), cancelled=flag)
     guider = Guider(bench.ours.parts.model, {"positive": bench.told()}, {"guidance": 1.0})
-    with guiding(ctx, guider) as (denoiser, _):
+    with guiding(ctx, guider, empty_latent()) as (denoiser, _):
         network = denoiser.networks[name_of(bench.net.recipe)]
         met: list[int] = []
         network.network.down_blocks[1].register_forward_pre_hook(lambda *_: met.append(1))
@@ -133,3 +135,14 @@ def test_hints_are_fitted_to_any_size(bench: Bench, side_px: int) -> None:
     made = k_sampler(ctx, bench.ours.parts.model, bench.told(), None, canvas, seed=1, steps=1, solver="euler")
     assert torch.isfinite(made.samples).all()
     assert made.samples.shape[-1] == side_px // 2
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_picture_alone_follows_the_hint_and_the_mask_of_its_place(bench: Bench, index: int) -> None:
+    hints = np.concatenate([picture(seed=seed) for seed in (3, 4, 5)])
+    masks = np.stack([np.full((32, 32), level, np.float32) for level in (0.0, 1.0)])
+    both = apply_controlnet(bench.words, bench.words, bench.net, hints, strength=3.0, mask=masks)
+    whole = empty_latent(width=32, height=32, batch=3)
+    among = bench.ours.sampled(*both, latent=whole).samples[index]
+    alone = bench.ours.sampled(*both, latent=latent_from_batch(whole, index=index)).samples[0]
+    assert torch.allclose(alone, among, atol=1e-4)

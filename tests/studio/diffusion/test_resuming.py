@@ -234,6 +234,16 @@ def test_a_picture_of_a_batch_is_made_again_alone(solver: str) -> None:
     assert torch.allclose(Run(None)(latent=one, solver=solver), whole[1:3], atol=1e-5)
 
 
+def test_a_picture_alone_is_told_what_it_is_told_among_the_others() -> None:
+    masks = torch.stack([torch.full((16, 16), level) for level in (0.0, 0.5, 1.0)])
+    positive = told(entry(0.7, mask=masks), entry(-0.2))
+    whole = Run(None)(latent=Latent(torch.zeros(4, 4, 16, 16), 8), positive=positive)
+    for index in range(4):
+        one = Latent(torch.zeros(1, 4, 16, 16), 8, first=index, of=4)
+        alone = Run(None)(latent=one, positive=positive)
+        assert torch.allclose(alone, whole[index : index + 1], atol=1e-5)
+
+
 def test_a_grey_mask_frees_dark_places_late() -> None:
     mask = torch.tensor([0.0, 0.3, 0.7, 1.0]).repeat_interleave(4).expand(1, 16, 16)
     latent = Latent(torch.full((1, 4, 16, 16), 3.0), 8, mask)
