@@ -82,7 +82,7 @@ def single_file(folder: Path) -> Path:
             ("cond_stage_model.transformer.", plain_clip(clip)),
         )
         write(path, (named for prefix, part in parts for named in _below(prefix, part)))
-        _configurations(folder / "config")
+        _configurations(folder / "config", unet, vae, clip)
     return path
 
 
@@ -133,11 +133,17 @@ def _settings(part: str) -> dict[str, Any]:
     return {name: value for name, value in SD1[part].items() if name not in ("_class_name", "architectures")}
 
 
-def _configurations(folder: Path) -> None:
-    for part, settings in SD1.items():
-        (folder / part).mkdir(parents=True)
-        name = "scheduler_config.json" if part == "scheduler" else "config.json"
-        (folder / part / name).write_text(json.dumps(settings))
+def _configurations(folder: Path, unet: Any, vae: Any, clip: Any) -> None:
+    """The folder of a pipeline without its weights; diffusers wants every setting written down."""
+    written = {
+        "unet/config.json": unet.to_json_string(),
+        "vae/config.json": vae.to_json_string(),
+        "text_encoder/config.json": clip.config.to_json_string(use_diff=False),
+        "scheduler/scheduler_config.json": json.dumps(SD1["scheduler"]),
+    }
+    for name, text in written.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(text)
     (folder / "model_index.json").write_text(json.dumps(_INDEX))
     (folder / "tokenizer").mkdir()
     for name in ("vocab.json", "merges.txt"):
