@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 
 from studio.diffusion.api import Denoiser, Perturb
+from studio.diffusion.control.residuals import fitted
 from studio.diffusion.guidance import regions
 from studio.diffusion.guidance.regions import Box
-from studio.types import ConditioningEntry
+from studio.types import ConditioningEntry, Control
 
 Span = tuple[float, float]
 ALL = 2**30
@@ -53,6 +54,7 @@ class Estimator:
         self._boxes: dict[object, list[Box]] = {}
         self._feathers: dict[object, torch.Tensor] = {}
         self._crops: dict[object, ConditioningEntry] = {}
+        self._controls: dict[object, Control] = {}
 
     def __call__(
         self,
@@ -139,8 +141,17 @@ class Estimator:
         acting_now = tuple(item.digest for item in (*entry.controls, *entry.images))
         name = (entry.digest, acting_now, box, size)
         if name not in self._crops:
-            self._crops[name] = regions.cropped(entry, box, size)
+            whole = replace(entry, controls=tuple(self._whole(item, size) for item in entry.controls))
+            self._crops[name] = regions.cropped(whole, box, size)
         return self._crops[name]
+
+    def _whole(self, control: Control, size: regions.Size) -> Control:
+        """A control whose picture is that of all of x: boxes are cut from what would be seen at once."""
+        name = (control.digest, size)
+        if name not in self._controls:
+            rows, columns = (side * self._denoiser.downscale for side in size)
+            self._controls[name] = replace(control, hint=fitted(control.hint, rows, columns))
+        return self._controls[name]
 
 
 def _is_plain(entries: Sequence[ConditioningEntry]) -> bool:

@@ -5,6 +5,7 @@ import torch
 
 from studio.diffusion import conditioning
 from studio.diffusion.api import Perturb
+from studio.diffusion.control.residuals import fitted
 from studio.diffusion.guidance.estimates import Estimator, acting, acts
 from studio.types import Recipe
 from tests.studio.diffusion.echo import Echo, entry
@@ -104,3 +105,15 @@ def test_a_range_includes_its_start_and_not_its_end(progress: float, expected: b
 
 def test_a_range_up_to_the_end_includes_it() -> None:
     assert acts((0.3, 1.0), 1.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 192, 192), (2, 3, 40, 96), (1, 3, 128, 192)])
+def test_parts_see_what_they_would_of_a_hint_fitted_to_the_whole(shape: tuple[int, ...]) -> None:
+    hint = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    whole = fitted(hint, 128, 192)
+    denoiser = Echo()
+    denoiser.networks = {conditioning.name_of(NETWORK): object()}
+    told = entry(1.0, controls=(conditioning.control(NETWORK, hint),), area=(0.5, 0.5, 0.5, 0.5))
+    Estimator(denoiser)(torch.zeros(1, 4, 16, 24), 1.0, [[told]])
+    ((_, (part,), _),) = denoiser.calls
+    assert torch.equal(part.controls[0].hint, whole[..., 64:128, 96:192])
