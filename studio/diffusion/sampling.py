@@ -100,6 +100,12 @@ def custom(
             "Give noise levels in falling order, or all of them turned round.",
             socket="sigmas",
         )
+    if False in falls and not solver.rises:
+        raise NodeError(
+            f"The solver “{choice.name}” only goes from noise to the picture, and these sigmas rise.",
+            "Choose euler, heun, dpm_2 or dpmpp_2m, or sigmas that fall.",
+            socket="solver",
+        )
     with guiding(ctx, guider, latent) as (denoiser, guided):
         if levels.flow != denoiser.sampling.flow:
             raise NodeError(

@@ -79,6 +79,7 @@ class Solver:
         drop_last: It wants the schedule one step longer, without the last sigma above zero.
         own_steps: Its steps are not those of the schedule: the `step` of a state says how many sigmas all its
             calls of the model have been at or above, may stay as it is and may skip; the last is the whole.
+        rises: It also goes up, from a picture to the noise it would come from.
         version: Raised when its results change.
         chosen: Options that are not at their default.
     """
@@ -89,6 +90,7 @@ class Solver:
     inner: bool = False
     drop_last: bool = False
     own_steps: bool = False
+    rises: bool = False
     version: int = 1
     chosen: tuple[tuple[str, float], ...] = ()
 
@@ -126,11 +128,12 @@ def solver(
     inner: bool = False,
     drop_last: bool = False,
     own_steps: bool = False,
+    rises: bool = False,
     version: int = 1,
 ) -> Callable[[Steps], Solver]:
     """Declare a generator function as a solver; the options are those of `Solver`."""
 
     def declare(steps: Steps) -> Solver:
-        return Solver(steps, noise, look_ahead, inner, drop_last, own_steps, version)
+        return Solver(steps, noise, look_ahead, inner, drop_last, own_steps, rises, version)
 
     return declare

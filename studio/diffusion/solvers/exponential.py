@@ -10,7 +10,7 @@ from studio.diffusion.schedules import Sigmas
 from studio.diffusion.solvers.arithmetic import phi_2, split, toward
 
 
-@solver()
+@solver(rises=True)
 def dpmpp_2m(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """Exponential step along the line through the last two estimates.
 
@@ -39,7 +39,7 @@ def res_weights(sigmas: Sigmas, k: int, down: float, down_before: float) -> tupl
     return math.exp(-h), -math.expm1(-h) - older, older
 
 
-@solver()
+@solver(rises=True)
 def res_multistep(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """Exponential integrator of second order over the last two estimates; see `res_weights`.
 

@@ -59,7 +59,7 @@ def _lagrange_integral(nodes: list[float], index: int, start: float, end: float)
     return float(integral(end) - integral(start))
 
 
-@solver()
+@solver(rises=True)
 def ipndm(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State, *, order: int = 4) -> Iterator[State]:
     """The weights of Adams and Bashforth for even strides, whatever the strides are.
 
@@ -166,7 +166,7 @@ def _time(sigma: float) -> float:
     return (math.sqrt(_START**2 + 2 * _RISE * math.log(sigma**2 + 1)) - _START) / _RISE
 
 
-@solver(inner=True)
+@solver(inner=True, rises=True)
 def plms(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """Pseudo linear multistep: `ipndm` whose first step is Heun's, and whose last is no other than the rest.
 
@@ -185,7 +185,7 @@ def plms(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterat
         yield State(k + 1, x, slopes[:3])
 
 
-@solver(inner=True)
+@solver(inner=True, rises=True)
 def pndm(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """Pseudo linear multistep after three steps of pseudo Runge–Kutta of fourth order.
 

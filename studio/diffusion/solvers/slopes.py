@@ -12,7 +12,7 @@ from studio.diffusion.schedules import Sigmas
 from studio.diffusion.solvers.arithmetic import slope, toward
 
 
-@solver()
+@solver(rises=True)
 def euler(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """One straight step along the slope: x′ = x + d·(σ′ − σ).
 
@@ -28,7 +28,7 @@ def euler(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Itera
 ddim = euler
 
 
-@solver(inner=True)
+@solver(inner=True, rises=True)
 def heun(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """The mean of the slopes at both ends of the step: x′ = x + (d + d(x + d·Δσ, σ′))·Δσ / 2.
 
@@ -82,7 +82,7 @@ def midway(x: torch.Tensor, denoise: Denoise, sigma: float, down: float) -> torc
     return x + slope(there, denoise(there, middle), middle) * (down - sigma)
 
 
-@solver(inner=True, drop_last=True)
+@solver(inner=True, drop_last=True, rises=True)
 def dpm_2(denoise: Denoise, sigmas: Sigmas, noise: Noise, state: State) -> Iterator[State]:
     """The slope in the middle of the step, at √(σ·σ′).
 

@@ -194,6 +194,15 @@ def test_turned_round_it_leads_from_the_picture_to_noise_that_leads_back() -> No
     assert torch.allclose(again.samples, picture.samples, atol=0.1)
 
 
+@pytest.mark.parametrize("name", ["dpmpp_sde", "ddpm", "seeds_2", "sa_solver", "lms", "euler_ancestral"])
+def test_solvers_that_only_go_down_say_so_of_rising_sigmas(name: str) -> None:
+    turned = Sigmas(LEVELS.values[-2::-1])
+    with pytest.raises(NodeError, match=f"“{name}” only goes from noise to the picture") as caught:
+        Run()(noise=disable_noise(), sigmas=turned, solver=SolverChoice(name))
+    assert caught.value.socket == "solver"
+    assert "euler" in caught.value.remedy
+
+
 def test_no_steps_leave_the_latent_as_it_is() -> None:
     made = Run()(sigmas=Sigmas((1.0,)))
     assert torch.equal(made.latent.samples, LATENT.samples)
