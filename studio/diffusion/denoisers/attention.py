@@ -10,8 +10,10 @@ import torch
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from studio.diffusion.api import Perturb
+from studio.errors import NodeError
 
 _KEPT = 4
+_USUAL = ("mid_block",)
 KeyValue = tuple[torch.Tensor, torch.Tensor]
 Capture = Callable[[str, torch.Tensor], None]
 
@@ -51,6 +53,7 @@ class AttentionRun:
         capture: Given the name of a cross-attention layer and its weights, ``[E·count, heads, pixels,
             tokens]``.
         generation: Raised whenever weights change: what was kept is void.
+        selves: Names of the self-attention layers.
     """
 
     name: tuple[str, ...] = ()
@@ -61,14 +64,35 @@ class AttentionRun:
     perturb: Perturb | None = None
     capture: Capture | None = None
     generation: int = 0
+    selves: tuple[str, ...] = ()
     masks: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict[tuple[str, int], torch.Tensor])
 
     def passes_through(self, layer: str) -> bool:
         """Whether self-attention of a layer is to let its values through."""
-        if self.perturb is None or self.perturb.kind != "identity_attention":
+        if self.perturb is None:
             return False
-        wanted = self.perturb.layers or ("mid_block",)
-        return any(layer == name or layer.startswith(f"{name}.") for name in wanted)
+        return any(_is_of(layer, name) for name in self.perturb.layers or _USUAL)
+
+    def check(self, perturb: Perturb | None) -> None:
+        """Refuse what would leave the network as good as it is.
+
+        Raises:
+            NodeError: No self-attention has such a name, or it is to go without layers.
+        """
+        if perturb is None:
+            return
+        if perturb.kind == "skip_layers":
+            raise NodeError(
+                "Skip-layer guidance leaves out blocks of a transformer, and this model is a UNet.",
+                "Use perturbed attention instead, or choose a model of Stable Diffusion 3 or Flux.",
+            )
+        for name in perturb.layers or _USUAL:
+            if not any(_is_of(layer, name) for layer in self.selves):
+                there = list(dict.fromkeys(layer.partition(".attentions")[0] for layer in self.selves))
+                raise NodeError(
+                    f"The model has no self-attention in “{name}”.",
+                    f"Name some of these blocks: {', '.join(there)}." if there else "Leave the guidance out.",
+                )
 
     def void(self) -> None:
         """Forget what was computed from weights that have changed."""
@@ -193,8 +217,15 @@ def install(network: Any, run: AttentionRun) -> None:
         for part in ("attn1", "attn2"):
             attention: Any = getattr(module, part)
             if attention is not None:
-                attention.set_processor(Attend(run, f"{name}.{part}", index))
+                layer = f"{name}.{part}"
+                attention.set_processor(Attend(run, layer, index))
+                if not attention.is_cross_attention:
+                    run.selves = (*run.selves, layer)
         index += 1
+
+
+def _is_of(layer: str, name: str) -> bool:
+    return layer == name or layer.startswith(f"{name}.")
 
 
 def _mixed(attn: Any, hidden: torch.Tensor, told: KeyValue) -> torch.Tensor:

@@ -42,6 +42,7 @@ class LatentUpscaler(UNet):
         perturb: Perturb | None = None,
     ) -> list[torch.Tensor]:
         """Estimate the picture under each entry, all in one call."""
+        self.attention.check(perturb)
         scale = 1 / math.sqrt(sigma**2 + 1)
         batch = self._batch(x * scale, sigma, entries)
         given = self._network(

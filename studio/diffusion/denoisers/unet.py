@@ -136,6 +136,7 @@ class UNet:
 
     def _attending(self, batch: Batch, perturb: Perturb | None) -> attention.Attending:
         run = self.attention
+        run.check(perturb)
         shown = [
             self._shown(prompt, index) for index, entry in enumerate(batch.entries) for prompt in entry.images
         ]
