@@ -24,6 +24,7 @@ PICKLED = (".ckpt", ".pt", ".pth", ".bin")
 """Endings of files that torch pickles."""
 _PROGRAM = Path(__file__).resolve().parent.parent / "diffusion/files/unpickle.py"
 _VERSION = b"1"  # raised when the program writes something else for the same file
+_NAME_BYTES = 200
 _LOOK_S = 0.05
 _START_S, _BYTES_PER_S = 120.0, 5e6
 _STALE_S = 24 * 3600.0
@@ -37,6 +38,11 @@ _SENTENCES = {
         "{name} cannot be read as a checkpoint: {detail}.",
         "Download it again, or as .safetensors.",
     ),
+    "alien": (
+        "{name} is no checkpoint that torch has written, or not in its usual way.",
+        "Get it as .safetensors.",
+    ),
+    "cut": ("{name} is cut short.", "Copy or download it again."),
     "empty": ("There are no weights in {name}.", "Choose another file."),
     "size": ("{name} claims more weights than a file of its size can hold.", "Get it as .safetensors."),
     "format": ("{name} holds a tensor of an unknown kind: {detail}.", "Get it as .safetensors."),
@@ -53,7 +59,8 @@ def as_safetensors(path: Path, check: Callable[[], None]) -> Path:
     """Return a safetensors file with the weights of `path`, which may be pickled.
 
     Nested dictionaries are joined by dots, and wrappers such as ``state_dict`` are left out. The file lies in
-    the cache folder under the digest of its source, so that the next call finds it.
+    the cache folder under the digest of its source, so that the next call finds it, and is called as its
+    source is, with another ending behind it.
 
     Args:
         path: A ``.ckpt``, ``.pt``, ``.pth`` or ``.bin`` file; a safetensors file of any name is returned as
@@ -72,10 +79,20 @@ def as_safetensors(path: Path, check: Callable[[], None]) -> Path:
         return path
     if not head.startswith((b"PK\x03\x04", b"\x80")):
         raise FileError(f"{path.name} is no checkpoint.", "Choose a model file, or download it again.")
-    result = paths.cache_dir() / "converted" / f"{_digest(path)}.safetensors"
-    if not result.exists():
+    name = path.name.encode("utf-8", "surrogateescape")[:_NAME_BYTES].decode("utf-8", "ignore")
+    result = paths.cache_dir() / "converted" / _digest(path) / f"{name}.safetensors"
+    if not result.exists() and not _linked(result):
         _convert(path, result, check)
     return result
+
+
+def _linked(result: Path) -> bool:
+    """Let a file of the same content that was converted under another name be `result`, too."""
+    for other in result.parent.glob("*.safetensors"):
+        with contextlib.suppress(OSError):
+            os.link(other, result)
+            return True
+    return False
 
 
 def _digest(path: Path) -> str:
@@ -92,14 +109,16 @@ def _digest(path: Path) -> str:
 
 
 def _convert(path: Path, result: Path, check: Callable[[], None]) -> None:
-    temporary = result.with_name(f".{uuid.uuid4().hex}.tmp")
+    folder = result.parent.parent
+    temporary = folder / f".{uuid.uuid4().hex}.tmp"
     size = path.stat().st_size
     try:
-        result.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(result.parent)
-        if shutil.disk_usage(result.parent).free < size:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        if shutil.disk_usage(folder).free < size:
             raise _refusal(path, "disk", f"{size / 1e9:.1f} GB are needed")
         _run(path, temporary, _START_S + size / _BYTES_PER_S, check)
+        result.parent.mkdir(exist_ok=True)
         temporary.replace(result)
     except OSError as error:
         raise _refusal(path, "disk", error.strerror or str(error)) from error

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickletools
 import re
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -84,10 +86,40 @@ def read(source: Path) -> Any:
     except MemoryError as error:
         raise Refusal("size") from error
     except Exception as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"function (.+)", str(error))
-        if named:
-            raise Refusal("code", named[1]) from error
-        raise Refusal("unreadable", str(error).partition("\n")[0]) from error
+        raise _refusal(source, error) from error
+
+
+def _refusal(source: Path, error: Exception) -> Refusal:
+    """Why torch has failed to read a file."""
+    text = str(error)
+    with source.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    if isinstance(error, EOFError) or "nexpected EOF" in text or (is_zip and not zipfile.is_zipfile(source)):
+        return Refusal("cut")
+    named = re.search(r"GLOBAL ([\w.]+)", text) or re.search(r"function (.+)", text)
+    asked = named[1] if named else "" if is_zip else _asked(source)
+    if asked:
+        return Refusal("code", asked)
+    if not is_zip or "eights only load failed" in text:
+        return Refusal("alien")
+    return Refusal("unreadable", text.partition("\n")[0])
+
+
+def _asked(source: Path) -> str:
+    """The first thing that is not torch's own that a bare pickle asks for; nothing of it is run."""
+    texts: list[str] = []
+    with source.open("rb") as file, contextlib.suppress(Exception):  # torch has told already that it is wrong
+        for code, value, _ in pickletools.genops(file):
+            name = ""
+            if code.name in ("GLOBAL", "INST"):
+                name = str(value).replace(" ", ".")
+            elif code.name == "STACK_GLOBAL":
+                name = ".".join(texts)
+            elif isinstance(value, str):
+                texts = [*texts[-1:], value]
+            if name and not name.startswith(("torch.", "collections.")):
+                return name
+    return ""
 
 
 def _shells(source: Path) -> list[Any]:

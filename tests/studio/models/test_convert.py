@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle  # noqa: TID251 - to write what a stranger may have written
 import struct
 import zipfile
 from collections import OrderedDict
@@ -29,7 +30,7 @@ def saved(path: Path, content: Any, **options: Any) -> Path:
 
 
 def left() -> list[str]:
-    return [file.name for file in (paths.cache_dir() / "converted").glob("*")]
+    return [file.name for file in (paths.cache_dir() / "converted").rglob("*") if file.is_file()]
 
 
 def test_the_weights_of_a_trainers_checkpoint_are_kept_and_nothing_else(tmp_path: Path) -> None:
@@ -98,6 +99,47 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> 
         assert told.value.remedy
     assert not witness.exists()
     assert left() == []
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_bare_pickle_of_any_protocol_that_would_run_code_is_told_as_that(
+    tmp_path: Path, protocol: int
+) -> None:
+    path = tmp_path / "m.ckpt"
+    path.write_bytes(pickle.dumps({"state_dict": {"a": Bomb(tmp_path / "ran")}}, protocol))
+    with pytest.raises(FileError, match=r"asks for “(posix|nt)\.mkdir”.*Nothing of it was run"):
+        as_safetensors(path, never)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_harmless_pickle_that_torch_did_not_write_is_told_in_words_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "m.ckpt"
+    for protocol in (2, 4):
+        path.write_bytes(pickle.dumps({"a": [1, 2]}, protocol))
+        with pytest.raises(FileError, match="is no checkpoint that torch has written") as told:
+            as_safetensors(path, never)
+        assert "PyTorch" not in str(told.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_cut_short_is_told_as_that(tmp_path: Path, zipped: bool) -> None:
+    path = saved(tmp_path / "m.pt", {"w": torch.randn(5000)}, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(FileError, match=r"m\.pt is cut short\. Copy or download it again"):
+        as_safetensors(path, never)
+
+
+def test_what_is_converted_keeps_its_name_and_copies_of_it_are_converted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = saved(tmp_path / "anna.pt", {"w": torch.ones(4)})
+    assert as_safetensors(first, never).name == "anna.pt.safetensors"
+    monkeypatch.setattr("studio.models.convert._PROGRAM", Path("nowhere.py"))
+    again = tmp_path / f"{'ü' * 120}.pt"
+    again.write_bytes(first.read_bytes())
+    made = as_safetensors(again, never)
+    assert made.name.startswith("üü")
+    assert load_file(made)["w"].tolist() == [1, 1, 1, 1]
 
 
 def test_shells_of_a_trainers_classes_do_no_harm(tmp_path: Path) -> None:
