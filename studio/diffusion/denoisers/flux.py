@@ -33,6 +33,7 @@ class Flux(Transformer):
     def __init__(self, network: Any, source: Mapping[str, torch.Tensor], facts: Facts, check: Check) -> None:
         super().__init__(network, source, facts, int(network.out_channels) // _SQUARE, check)
         self._beside = int(network.config.in_channels) // _SQUARE - self.channels
+        self._takes = ("reference", "concat") if self._beside else ("reference",)
         self._moment: tuple[torch.Tensor, ...] = ()
         network.time_text_embed.register_forward_pre_hook(self._exactly)
 

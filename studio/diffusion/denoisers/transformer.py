@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import pad
 
 from studio.diffusion.api import Check, Perturb
+from studio.diffusion.denoisers import hints
 from studio.diffusion.files import loading
 from studio.diffusion.schedules import Sampling, flow
 from studio.errors import NodeError
@@ -56,8 +57,10 @@ class Told:
 class Transformer:
     """What the two families share; see `studio.diffusion.api.Denoiser` and `Network`.
 
-    Each gives `channels` and `_velocity`.
+    Each gives `channels` and `_velocity`, and names the hints that it takes.
     """
+
+    _takes: Sequence[str] = ()
 
     def __init__(
         self, network: Any, source: Mapping[str, torch.Tensor], facts: Facts, channels: int, check: Check
@@ -124,6 +127,7 @@ class Transformer:
         if name in self._told:
             kept = self._told[name]
             return Told(entries, count, kept.tokens, kept.pooled)
+        hints.check(entries, self._takes)
         settings = self._network.config
         self._fits(entries, int(settings.joint_attention_dim), int(settings.pooled_projection_dim))
         tokens = torch.cat([entry.embeddings.expand(count, -1, -1) for entry in entries])

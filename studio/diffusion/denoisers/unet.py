@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from studio.diffusion.api import Check, Perturb
 from studio.diffusion.conditioning import name_of
-from studio.diffusion.denoisers import attention
+from studio.diffusion.denoisers import attention, hints
 from studio.diffusion.files import loading
 from studio.diffusion.schedules import Sampling
 from studio.errors import NodeError
@@ -90,6 +90,11 @@ class UNet:
         self.attention = attention.AttentionRun()
         self._facts = facts
         self._network = network
+        takes = {
+            "concat": int(network.config.in_channels) > self.channels,
+            "unclip": network.config.class_embed_type is not None,
+        }
+        self._takes = [name for name, taken in takes.items() if taken]
         weight = network.conv_in.weight
         self.device, self._dtype = weight.device, weight.dtype
         self._told: tuple[tuple[str, ...], int, torch.Tensor] | None = None
@@ -122,6 +127,7 @@ class UNet:
         return [self._estimate(x, part, sigma, scale) for part in given.chunk(len(entries))]
 
     def _batch(self, scaled: torch.Tensor, sigma: float, entries: Sequence[ConditioningEntry]) -> Batch:
+        hints.check(entries, self._takes)
         count = len(scaled)
         rows = torch.cat([scaled] * len(entries)) if len(entries) > 1 else scaled
         time = torch.tensor(self.sampling.timestep(sigma), device=self.device)

@@ -99,6 +99,13 @@ def test_a_conditioning_of_another_model_is_refused(denoiser: Transformer) -> No
         denoiser(x(), 0.6, [entry(torch.zeros(1, 4, tiny.TEXT_WIDTH), torch.zeros(1, 5))])
 
 
+@pytest.mark.parametrize("name", ["concat", "unclip"])
+def test_hints_for_another_model_are_refused(denoiser: Transformer, name: str) -> None:
+    one = changed(told(10, 1, denoiser), hints={name: torch.zeros(1, 80, 8, 6)})
+    with pytest.raises(NodeError, match="which this model does not take"):
+        denoiser(x(), 0.6, [one])
+
+
 @pytest.mark.parametrize("kind", ["skip_layers", "identity_attention"])
 def test_a_perturbed_call_differs_and_leaves_the_network_as_it_was(denoiser: Transformer, kind: Any) -> None:
     entries = [told(10, 1, denoiser)]

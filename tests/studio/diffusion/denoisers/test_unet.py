@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from nodes.guidance import perturbed_attention, skip_layer_guidance
+from studio.diffusion.conditioning import changed, each
 from studio.errors import NodeError
 from tests.parity import tiny
-from tests.parity.both import Ours
+from tests.parity.both import PROMPT, Ours
 from tests.parity.conftest import quiet
 
 __all__ = ["quiet"]  # pipelines, of which the small model is saved, warn of what nothing here uses
@@ -36,3 +38,13 @@ def test_attention_that_is_not_there_is_refused_and_some_that_is_there_is_named(
     named = (caught.value.remedy or "").rstrip(".").partition(": ")[2].split(", ")
     assert "mid_block" in named
     ours.sampled(model=perturbed_attention(ours.parts.model, layers=", ".join(named)), steps=1)
+
+
+@pytest.mark.parametrize("name", ["concat", "reference", "unclip"])
+def test_hints_for_another_model_are_refused(ours: Ours, name: str) -> None:
+    hint = {name: torch.zeros(1, 5, 16, 16)}
+    told = each(ours.told(PROMPT), lambda entry: changed(entry, hints=hint))
+    with pytest.raises(NodeError, match=r"^The conditioning brings .*, which this model does not take\."):
+        ours.sampled(told)
+    with pytest.raises(NodeError, match="which this model does not take"):
+        ours.sampled(negative=told)
