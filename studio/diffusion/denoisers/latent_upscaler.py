@@ -34,14 +34,10 @@ class LatentUpscaler(UNet):
         self.channels = int(network.config.out_channels) - 1
         loading.stop_inside(network, _BLOCKS, lambda: self.check())
 
-    def __call__(
-        self,
-        x: torch.Tensor,
-        sigma: float,
-        entries: Sequence[ConditioningEntry],
-        perturb: Perturb | None = None,
+    def _together(
+        self, x: torch.Tensor, sigma: float, entries: Sequence[ConditioningEntry], perturb: Perturb | None
     ) -> list[torch.Tensor]:
-        """Estimate the picture under each entry, all in one call."""
+        """See `UNet`; the latent is estimated among what the network says of its own certainty."""
         self.attention.check(perturb)
         scale = 1 / math.sqrt(sigma**2 + 1)
         batch = self._batch(x * scale, sigma, entries)

@@ -18,6 +18,8 @@ from studio.diffusion.schedules import Sampling
 from studio.errors import NodeError
 from studio.types import ConditioningEntry, Json
 
+_KEPT = 4
+_REPEATED = 4  # times that the tokens of an entry are told, to be as many as another's
 _ALONE = ("class_labels", "timestep_cond")
 # Single layers rather than blocks: at full size on a CPU a block takes most of a second.
 _LAYERS = ("Conv2d", "Attention", "FeedForward")
@@ -97,7 +99,7 @@ class UNet:
         self._takes = [name for name, taken in takes.items() if taken]
         weight = network.conv_in.weight
         self.device, self._dtype = weight.device, weight.dtype
-        self._told: tuple[tuple[str, ...], int, torch.Tensor] | None = None
+        self._told: dict[tuple[str | int, ...], torch.Tensor] = {}
         loading.stop_inside(network, _LAYERS, lambda: self.check())
         attention.install(network, self.attention)
 
@@ -112,7 +114,17 @@ class UNet:
         entries: Sequence[ConditioningEntry],
         perturb: Perturb | None = None,
     ) -> list[torch.Tensor]:
-        """Estimate the picture under each entry, all in one call."""
+        """Estimate the picture under each entry, all in one call where their lengths allow it."""
+        found: dict[int, torch.Tensor] = {}
+        for group in _groups([entry.embeddings.shape[1] for entry in entries]):
+            together = self._together(x, sigma, [entries[index] for index in group], perturb)
+            found |= zip(group, together, strict=True)
+        return [found[index] for index in range(len(entries))]
+
+    def _together(
+        self, x: torch.Tensor, sigma: float, entries: Sequence[ConditioningEntry], perturb: Perturb | None
+    ) -> list[torch.Tensor]:
+        """The estimates of one call."""
         scale = 1 / math.sqrt(sigma**2 + 1)
         batch = self._batch(x * scale, sigma, entries)
         with self._attending(batch, perturb):
@@ -201,8 +213,8 @@ class UNet:
 
     def _tokens(self, entries: Sequence[ConditioningEntry], count: int) -> torch.Tensor:
         """Embeddings of all entries, one after the other; kept until others are asked for."""
-        name = tuple(entry.digest for entry in entries)
-        if self._told is None or self._told[:2] != (name, count):
+        name = (*(entry.digest for entry in entries), count)
+        if name not in self._told:
             # Attention over tokens repeated is attention over them once, so that lengths can be made equal.
             tokens = math.lcm(*(entry.embeddings.shape[1] for entry in entries))
             parts = [entry.embeddings.repeat(1, tokens // entry.embeddings.shape[1], 1) for entry in entries]
@@ -214,8 +226,19 @@ class UNet:
                         "Encode the prompt with the text encoder of the same model.",
                     )
             both = torch.cat([part.expand(count, -1, -1) for part in parts])
-            self._told = (name, count, both.to(self.device, self._dtype))
-        return self._told[2]
+            while len(self._told) >= _KEPT:
+                del self._told[next(iter(self._told))]
+            self._told[name] = both.to(self.device, self._dtype)
+        return self._told[name]
+
+
+def _groups(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of entries that go in one call: all, unless their tokens would be repeated too often."""
+    if math.lcm(*lengths) <= _REPEATED * min(lengths):
+        return [list(range(len(lengths)))]
+    return [
+        [index for index, own in enumerate(lengths) if own == length] for length in dict.fromkeys(lengths)
+    ]
 
 
 def _arguments(added: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from nodes.guidance import perturbed_attention, skip_layer_guidance
-from studio.diffusion.conditioning import changed, each
+from nodes.latent import empty_latent
+from studio.diffusion.conditioning import changed, each, entry
+from studio.diffusion.lending import guiding
 from studio.errors import NodeError
+from studio.types import Conditioning, Guider
 from tests.parity import tiny
 from tests.parity.both import PROMPT, Ours
 from tests.parity.conftest import quiet
@@ -43,8 +47,38 @@ def test_attention_that_is_not_there_is_refused_and_some_that_is_there_is_named(
 @pytest.mark.parametrize("name", ["concat", "reference", "unclip"])
 def test_hints_for_another_model_are_refused(ours: Ours, name: str) -> None:
     hint = {name: torch.zeros(1, 5, 16, 16)}
-    told = each(ours.told(PROMPT), lambda entry: changed(entry, hints=hint))
+    told = each(ours.told(PROMPT), lambda old: changed(old, hints=hint))
     with pytest.raises(NodeError, match=r"^The conditioning brings .*, which this model does not take\."):
         ours.sampled(told)
     with pytest.raises(NodeError, match="which this model does not take"):
         ours.sampled(negative=told)
+
+
+def test_entries_of_many_lengths_give_what_each_gives_alone_and_are_not_repeated_often(ours: Ours) -> None:
+    lengths = (7, 11, 7, 3, 5)
+    random = torch.Generator().manual_seed(1)
+    entries = [entry(torch.randn(1, length, tiny.CROSS, generator=random)) for length in lengths]
+    x = torch.randn(2, 4, 16, 16, generator=random)
+    seen: list[tuple[int, ...]] = []
+    guider = Guider(ours.parts.model, {"positive": Conditioning(tuple(entries))}, {})
+    with guiding(ours.ctx, guider, empty_latent()) as (denoiser, _):
+        network: Any = denoiser.modules["unet"]
+        hook = network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[2].shape[:2])))
+        together = denoiser(x, 3.0, entries)
+        hook.remove()
+        for one, estimate in zip(entries, together, strict=True):
+            assert torch.allclose(estimate, denoiser(x, 3.0, [one])[0], atol=1e-5)
+        assert not torch.allclose(together[0], together[2], atol=1e-3)
+    assert seen == [(4, 7), (2, 11), (2, 3), (2, 5)]
+
+
+@pytest.mark.parametrize(("lengths", "calls"), [((77, 77), 1), ((77, 154, 308), 1), ((539, 847), 2)])
+def test_lengths_that_fit_go_in_one_call(ours: Ours, lengths: tuple[int, ...], calls: int) -> None:
+    entries = [entry(torch.ones(1, length, tiny.CROSS) * length) for length in lengths]
+    told = {"positive": Conditioning(tuple(entries))}
+    seen: list[int] = []
+    with guiding(ours.ctx, Guider(ours.parts.model, told, {}), empty_latent()) as (denoiser, _):
+        hook = denoiser.modules["unet"].register_forward_pre_hook(lambda *_: seen.append(1))
+        denoiser(torch.zeros(1, 4, 8, 8), 3.0, entries)
+        hook.remove()
+    assert len(seen) == calls
