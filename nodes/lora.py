@@ -102,7 +102,8 @@ def _patched(ctx: Context, recipe: Recipe, path: str, strength: float, span: tup
         NodeError: There is no such file, it was made for another family, or it ends before it begins.
         FileError: It is cut short or no LoRA.
     """
-    from studio.models.checkpoints import place_of
+    from studio.models import recognise
+    from studio.models.checkpoints import place_of, told
     from studio.models.identity import identity_of
     from studio.models.lora_header import misfit
 
@@ -117,6 +118,12 @@ def _patched(ctx: Context, recipe: Recipe, path: str, strength: float, span: tup
     place = place_of(path, ctx)
     if place.is_dir():
         raise NodeError(f"{place} is a folder.", "Choose the file of a LoRA in it.", socket="path")
+    kind = recognise.kind_at(place)
+    # Adapters of few layers can look as embeddings do.
+    if kind is not None and kind.type not in ("lora", "embedding"):
+        raise NodeError(
+            f"{place.name} is {told(kind)}, not a LoRA.", "Choose the file of a LoRA.", socket="path"
+        )
     wrong = misfit(place, recipe.family)
     if wrong:
         raise NodeError(wrong, "Choose a LoRA made for this kind of model.", socket="path")

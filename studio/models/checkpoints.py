@@ -9,6 +9,7 @@ from studio.errors import NodeError
 from studio.files_named import resolve
 from studio.models import convert, recognise
 from studio.models.identity import combined
+from studio.models.lora_header import FAMILIES
 from studio.paths import assets_dir
 from studio.types import Recipe
 
@@ -86,8 +87,9 @@ def place_of(path: str, ctx: Context) -> Path:
 
 
 def told(kind: Kind) -> str:
-    """What a file is, with its article."""
-    return _NAMES[kind.type]
+    """What a file is, with its article and, where it tells, the family it is made for."""
+    family = FAMILIES.get(kind.family)
+    return f"{_NAMES[kind.type]} ({family})" if family else _NAMES[kind.type]
 
 
 def text_encoder(members: Mapping[str, Recipe], family: str) -> Recipe:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from studio.errors import FileError
-from studio.models.header import Header, TensorPlace
+from studio.models.header import Header, TensorPlace, cut_short
 
 FORMATS: dict[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4),
@@ -174,11 +174,7 @@ class _Reader:
             raise ValueError
         end = begin + prod(shape) // block * size
         if end > len(self._data):
-            raise FileError(
-                f"{self._path.name} is cut short: its header says {end / 1e6:,.0f} MB, the file has "
-                f"{len(self._data) / 1e6:,.0f} MB.",
-                "Copy or download it again.",
-            )
+            raise cut_short(self._path, end, len(self._data))
         return TensorPlace(format_name, shape, begin, end)
 
     def _value(self, kind: int, depth: int) -> object:

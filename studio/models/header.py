@@ -78,13 +78,7 @@ def read_header(path: Path) -> Header:
     tensors = _places(path, entries, _LENGTH_BYTES + length)
     claimed = max((place.end for place in tensors.values()), default=_LENGTH_BYTES + length)
     if claimed > size:
-        said, there = _megabytes(claimed), _megabytes(size)
-        if said == there:
-            said, there = f"{claimed:,} bytes", f"{size:,}"
-        raise FileError(
-            f"{path.name} is cut short: its header says {said}, the file has {there}.",
-            "Copy or download it again.",
-        )
+        raise cut_short(path, claimed, size)
     if claimed < size:
         raise _damaged(path, f"{size - claimed:,} bytes follow its last tensor")
     return Header(tensors, raw, size, _metadata(entries))
@@ -136,6 +130,17 @@ def _place(path: Path, entry: object, start: int) -> TensorPlace:
         case _:
             pass
     raise _alien(path)
+
+
+def cut_short(path: Path, claimed: int, size: int) -> FileError:
+    """What to raise of a file whose header claims more bytes than it has."""
+    said, there = _megabytes(claimed), _megabytes(size)
+    if said == there:
+        said, there = f"{claimed:,} bytes", f"{size:,}"
+    return FileError(
+        f"{path.name} is cut short: its header says {said}, the file has {there}.",
+        "Copy or download it again.",
+    )
 
 
 def _named(text: str) -> str:

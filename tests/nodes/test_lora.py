@@ -16,6 +16,8 @@ from nodes.lora import load_lora, load_lora_for_model
 from nodes.sampling import k_sampler
 from studio.errors import FileError, NodeError
 from tests.studio.diffusion.bench import context, tiny_model
+from tests.studio.diffusion.checkpoints import original_unet
+from tests.studio.diffusion.checkpoints import unet as unet_of
 from tests.studio.diffusion.lora import tiny
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
@@ -128,6 +130,21 @@ def test_a_lora_of_another_family_is_refused(parts: Any, tmp_path: Path) -> None
     assert caught.value.socket == "path"
     unknown = replace(parts.model.recipe, family="acme/own")
     assert load_lora_for_model(context(), replace(parts.model, recipe=unknown), path=str(path)).recipe.patches
+
+
+def test_a_file_of_another_kind_is_told_as_what_it_is(parts: Any, tmp_path: Path) -> None:
+    unet = tmp_path / "fox.safetensors"
+    tiny.saved(
+        unet, {f"model.diffusion_model.{name}": value for name, value in original_unet(unet_of(32)).items()}
+    )
+    with pytest.raises(
+        NodeError, match=r"fox\.safetensors is a diffusion model \(Stable Diffusion 1\), not a LoRA"
+    ):
+        load_lora_for_model(context(), parts.model, path=str(unet))
+    none = tmp_path / "gone.gguf"
+    none.write_bytes(b"GGUF\x03\0\0\0" + b"\xff" * 64)
+    with pytest.raises(FileError, match=r"gone\.gguf is no GGUF file"):
+        load_lora_for_model(context(), parts.model, path=str(none))
 
 
 def test_naming_a_lora_needs_no_torch(file: str, tmp_path: Path) -> None:

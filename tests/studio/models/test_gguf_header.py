@@ -79,6 +79,14 @@ def test_every_cut_is_told_in_a_sentence(tmp_path: Path) -> None:
         read_gguf(tmp_path / "absent.gguf")
 
 
+def test_a_file_cut_by_a_few_bytes_is_told_in_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.gguf")
+    place = next(reversed(read_gguf(path).header.tensors.values()))
+    path.write_bytes(path.read_bytes()[: place.end - 5])
+    with pytest.raises(FileError, match=f"says {place.end:,} bytes, the file has {place.end - 5:,}"):
+        read_gguf(path)
+
+
 def test_noise_in_the_header_is_never_more_than_a_sentence(tmp_path: Path) -> None:
     whole = written(tmp_path / "m.gguf").read_bytes()
     path = tmp_path / "noise.gguf"
