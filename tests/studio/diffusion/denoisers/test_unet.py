@@ -27,6 +27,10 @@ def ours(quiet: None, tmp_path: Path) -> Ours:
     return Ours(tmp_path)
 
 
+def network_of(denoiser: Any) -> torch.nn.Module:
+    return denoiser.modules["unet"]
+
+
 def test_leaving_out_layers_is_refused(ours: Ours) -> None:
     with pytest.raises(NodeError, match="this model is a UNet") as caught:
         ours.sampled(model=skip_layer_guidance(ours.parts.model, start=0.0, end=1.0))
@@ -62,8 +66,9 @@ def test_entries_of_many_lengths_give_what_each_gives_alone_and_are_not_repeated
     seen: list[tuple[int, ...]] = []
     guider = Guider(ours.parts.model, {"positive": Conditioning(tuple(entries))}, {})
     with guiding(ours.ctx, guider, empty_latent()) as (denoiser, _):
-        network: Any = denoiser.modules["unet"]
-        hook = network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[2].shape[:2])))
+        hook = network_of(denoiser).register_forward_pre_hook(
+            lambda _, given: seen.append(tuple(given[2].shape[:2]))
+        )
         together = denoiser(x, 3.0, entries)
         hook.remove()
         for one, estimate in zip(entries, together, strict=True):
@@ -78,7 +83,7 @@ def test_lengths_that_fit_go_in_one_call(ours: Ours, lengths: tuple[int, ...], c
     told = {"positive": Conditioning(tuple(entries))}
     seen: list[int] = []
     with guiding(ours.ctx, Guider(ours.parts.model, told, {}), empty_latent()) as (denoiser, _):
-        hook = denoiser.modules["unet"].register_forward_pre_hook(lambda *_: seen.append(1))
+        hook = network_of(denoiser).register_forward_pre_hook(lambda *_: seen.append(1))
         denoiser(torch.zeros(1, 4, 8, 8), 3.0, entries)
         hook.remove()
     assert len(seen) == calls
