@@ -157,7 +157,7 @@ def _run(arguments: argparse.Namespace) -> int:
     job = _Job(arguments.file, arguments.sets, arguments.to)
     for problem in job.oddities:
         _say(_told(problem))
-    problems = job.problems()
+    problems = [problem for problem in job.problems() if problem.kind != "family"]
     if problems:
         raise StudioError("\n".join(map(_told, problems)))
     out = cast("Path", arguments.out or paths.output_dir()).absolute()

@@ -70,12 +70,15 @@ ProblemKind = Literal[
     "package",
     "lists",
     "file",
+    "family",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something that keeps a node from running, found before it runs.
+
+    One of the kind ``family`` keeps none from it: it tells that files were made for different models.
 
     Attributes:
         kind: What sort of trouble, for icons and filters.

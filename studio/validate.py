@@ -12,7 +12,7 @@ from studio.errors import Problem
 from studio.files_named import found, resolve
 from studio.flatten import Flat, flatten, muted_nodes
 from studio.graph import BOUNDARY, Graph, Node, Socket
-from studio.models.matching import misfit
+from studio.models.matching import misfit, misfits
 from studio.reading import Reading
 from studio.spec import KnobError, KnobSpec, NodeSpec, coerce
 
@@ -28,7 +28,7 @@ class FileKnob:
 
 
 def validate(content: Content, catalogue: Catalogue, base_dir: Path | None = None) -> list[Problem]:
-    """Everything that keeps nodes of the document from running.
+    """Everything that keeps nodes of the document from running, and files of different families that meet.
 
     Args:
         content: The document.
@@ -36,7 +36,16 @@ def validate(content: Content, catalogue: Catalogue, base_dir: Path | None = Non
         base_dir: Folder that relative file names start from (the workflow file's).
     """
     problems, files = structure(content, catalogue, flatten(content, catalogue))
-    return problems + missing_files(files, base_dir)
+    return problems + missing_files(files, base_dir) + _mixed(content, catalogue, base_dir)
+
+
+def _mixed(content: Content, catalogue: Catalogue, base_dir: Path | None) -> list[Problem]:
+    muted = muted_nodes(content)
+    return [
+        Problem("family", why, "Choose files made for one kind of model.", graph, target.node, target.name)
+        for graph, target, why in misfits(Reading(content, catalogue), base_dir)
+        if target.node not in muted[graph]
+    ]
 
 
 def structure(content: Content, catalogue: Catalogue, flat: Flat) -> tuple[list[Problem], list[FileKnob]]:

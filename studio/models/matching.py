@@ -37,43 +37,68 @@ class Origin:
     name: str
 
 
-def misfit(reading: Reading, graph: str, source: Socket, target: Socket) -> str | None:
+def misfit(
+    reading: Reading, graph: str, source: Socket, target: Socket, base_dir: Path | None = None
+) -> str | None:
     """Why what comes from `source` does not belong with what `target`'s node has already, as a sentence.
 
     Looks at headers of the files that nodes name, never at weights; what cannot be told is no misfit.
+
+    Args:
+        reading: The document as it is read.
+        graph: Name of the graph that both are in.
+        source: Where the wire comes from.
+        target: Where it goes.
+        base_dir: Folder that relative file names start from.
     """
     inside = reading.content.graphs[graph]
     node = inside.nodes.get(target.node)
     if node is None or reading.input_type(graph, target) not in BEARERS:
         return None
-    comes = _origin(reading, inside, source)
+    comes = _origin(reading, inside, source, base_dir)
     if comes is None:
         return None
-    for other in _origins_at(reading, inside, node, but=target.name):
+    for other in _origins_at(reading, inside, node, target.name, base_dir):
         if not _kin(comes.family, other.family):
             return f"“{comes.name}” is made for {_name(comes)}, “{other.name}” for {_name(other)}."
     return None
 
 
-def _origins_at(reading: Reading, graph: Graph, node: Node, but: str) -> list[Origin]:
+def misfits(reading: Reading, base_dir: Path | None) -> list[tuple[str, Socket, str]]:
+    """Where files of different families meet: graph, the input to blame and a sentence, one for each node."""
+    found: list[tuple[str, Socket, str]] = []
+    for name, graph in reading.content.graphs.items():
+        told: set[str] = set()
+        for target, source in graph.wires.items():
+            node = graph.nodes.get(target.node)
+            if node is None or node.mode != "on" or target.node in told:
+                continue
+            why = misfit(reading, name, source, target, base_dir)
+            if why is not None:
+                told.add(target.node)
+                found.append((name, target, why))
+    return found
+
+
+def _origins_at(reading: Reading, graph: Graph, node: Node, but: str, base_dir: Path | None) -> list[Origin]:
     """The families that a node has from its own file, and from its wires but one."""
-    found = [_own(reading, node)]
+    found = [_own(reading, graph, node, base_dir)]
     spec = reading.spec(node)
     for item in spec.inputs if spec else ():
         feeding = graph.wires.get(Socket(node.id, item.name))
         if feeding is not None and item.name != but and item.type in BEARERS:
-            found.append(_origin(reading, graph, feeding))
+            found.append(_origin(reading, graph, feeding, base_dir))
     return [origin for origin in found if origin is not None]
 
 
-def _origin(reading: Reading, graph: Graph, source: Socket) -> Origin | None:
+def _origin(reading: Reading, graph: Graph, source: Socket, base_dir: Path | None) -> Origin | None:
     """The file that gives what leaves a socket its family: the nearest one upstream."""
     for _ in range(_MAX_STEPS):
         node = graph.nodes.get(source.node)
         spec = reading.spec(node) if node else None
         if node is None or spec is None:
             return None
-        own = _own(reading, node)
+        own = _own(reading, graph, node, base_dir)
         if own is not None:
             return own
         feeding = (
@@ -88,18 +113,21 @@ def _origin(reading: Reading, graph: Graph, source: Socket) -> Origin | None:
     return None
 
 
-def _own(reading: Reading, node: Node) -> Origin | None:
+def _own(reading: Reading, graph: Graph, node: Node, base_dir: Path | None) -> Origin | None:
     spec = reading.spec(node)
-    if spec is None or node.is_subgraph:
+    if spec is None or node.is_subgraph or node.mode != "on":
         return None
+    shown = {(knob.node, knob.knob) for knob in graph.interface.knobs}
     for knob in spec.knobs:
         if knob.kind != "file" or knob.options.get("content") != "model":
             continue
+        if Socket(node.id, knob.name) in graph.wires or (node.id, knob.name) in shown:
+            continue  # what it is given there is not known here
         value = node.params.get(knob.name, knob.default)
         if value == "" and knob.options.get("empty") and spec.output("model"):
             return Origin(_STARTER, "the starter model")
         if isinstance(value, str) and value:
-            path = resolve(value, None)
+            path = resolve(value, base_dir)
             family = _family(path)
             if family:
                 return Origin(family, path.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from studio.catalogue import Catalogue
 from studio.document import Content
 from studio.graph import ROOT, Graph, Node, Socket
 from studio.spec import InputSpec, KnobSpec, NodeSpec, OutputSpec
-from studio.validate import wire_refusal
+from studio.validate import validate, wire_refusal
 from tests.studio.models.test_catalogue import lora
 
 FILE = KnobSpec("path", "file", default="", options={"content": "model", "empty": True, "folder": True})
@@ -90,3 +92,40 @@ def test_a_wire_that_is_replaced_is_not_asked(files: dict[str, str]) -> None:
     nodes = {"old": ("t/load", ""), "other": ("t/lora", files["sdxl"]), "sample": ("t/sample", "-")}
     document = content(nodes, {"sample.model": "old.model"})
     assert refusal(document, "other.model", "sample.model") is None
+
+
+def told(document: Content, base: Path | None = None) -> list[tuple[str, str, str]]:
+    problems = validate(document, CATALOGUE, base)
+    return [(item.node, item.socket, item.title) for item in problems if item.kind == "family"]
+
+
+def test_files_of_different_families_that_are_wired_already_are_a_problem_once(files: dict[str, str]) -> None:
+    nodes = {
+        "load": ("t/load", ""),
+        "lora": ("t/lora", files["sdxl"]),
+        "sample": ("t/sample", "-"),
+    }
+    wires = {"lora.model": "load.model", "sample.model": "lora.model"}
+    why = "“the starter model” is made for Stable Diffusion 1, “ben.safetensors” for SDXL."
+    assert told(content(nodes, wires)) == [("lora", "model", why)]
+    nodes["lora"] = ("t/lora", files["sd1"])
+    assert told(content(nodes, wires)) == []
+
+
+def test_files_named_beside_the_workflow_are_found_there(files: dict[str, str]) -> None:
+    folder = Path(files["sdxl"]).parent
+    document = content(
+        {"load": ("t/load", ""), "lora": ("t/lora", "ben.safetensors")}, {"lora.model": "load.model"}
+    )
+    assert [node for node, _, _ in told(document, folder)] == ["lora"]
+    assert told(document) == []
+
+
+@pytest.mark.parametrize("mode", ["bypass", "mute"])
+def test_a_node_that_does_not_act_is_no_misfit(files: dict[str, str], mode: Any) -> None:
+    document = content(
+        {"load": ("t/load", ""), "lora": ("t/lora", files["sdxl"])}, {"lora.model": "load.model"}
+    )
+    graph = document.graphs[ROOT]
+    nodes = {**graph.nodes, "lora": replace(graph.nodes["lora"], mode=mode)}
+    assert told(Content(graphs={ROOT: replace(graph, nodes=nodes)})) == []
