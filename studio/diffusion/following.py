@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from studio.context import Context
 
 _PREVIEW_S = 0.05
+_NEAR = 1e-4
 Wanted = Literal["none", "last", "all"]
 
 
@@ -80,15 +82,27 @@ def sampled(ctx: Context, denoiser: Denoiser, plan: Plan) -> Sampled:
     run = _Run(ctx, trajectory, canvas, denoiser, watched, plan.guided, plan.wanted)
     x = run.follow()
     if not bool(torch.isfinite(x).all()):
-        raise NodeError(
-            "The model gave values that are no numbers.", "Lower the guidance, or choose another solver."
-        )
+        raise _no_numbers(sigmas)
     with torch.inference_mode(False):  # what nodes give may be used in any way
         predicted = run.predicted()
         return Sampled(
             replace(canvas.latent, samples=canvas.end(x.clone(), sigmas)),
             None if predicted is None else _seen_latent(canvas.latent, predicted),
         )
+
+
+def _no_numbers(sigmas: Sigmas) -> NodeError:
+    """Blame noise levels so close that a division by their distance has no value, if there are any."""
+    for step, (level, after) in enumerate(pairwise(sigmas), start=1):
+        if math.isclose(level, after, rel_tol=_NEAR):
+            return NodeError(
+                f"The sampler came to values that are no numbers; the noise levels of steps {step} and "
+                f"{step + 1} are nearly the same: {level:g} and {after:g}.",
+                "Give fewer steps, or noise levels further apart.",
+            )
+    return NodeError(
+        "The model gave values that are no numbers.", "Lower the guidance, or choose another solver."
+    )
 
 
 def _seen_latent(like: Latent, samples: torch.Tensor) -> Latent:

@@ -194,6 +194,20 @@ def test_turned_round_it_leads_from_the_picture_to_noise_that_leads_back() -> No
     assert torch.allclose(again.samples, picture.samples, atol=0.1)
 
 
+def test_noise_levels_that_are_nearly_equal_are_named_where_no_numbers_come_of_them() -> None:
+    class Broken(Echo):
+        def __call__(self, x: torch.Tensor, *args: Any, **named: Any) -> list[torch.Tensor]:
+            return [estimate * float("nan") for estimate in super().__call__(x, *args, **named)]
+
+    run = Run()
+    run.shelf.denoiser = Broken()
+    with pytest.raises(NodeError, match=r"values that are no numbers\. Lower the guidance"):
+        run(solver=SolverChoice("euler"))
+    close = Sigmas((10.0, 5.0, 5.0 * (1 - 1e-9), 0.0))
+    with pytest.raises(NodeError, match=r"steps 2 and 3 are nearly the same: 5 and 5\. Give fewer"):
+        run(solver=SolverChoice("euler"), sigmas=close)
+
+
 @pytest.mark.parametrize("name", ["dpmpp_sde", "ddpm", "seeds_2", "sa_solver", "lms", "euler_ancestral"])
 def test_solvers_that_only_go_down_say_so_of_rising_sigmas(name: str) -> None:
     turned = Sigmas(LEVELS.values[-2::-1])
