@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.studio.diffusion.pictures.annotators import saved
 
 from nodes.annotators import depth_map, detect_pose, segment_image
 from nodes.pose import pose_skeleton
@@ -18,6 +17,7 @@ from studio.paths import assets_dir
 from studio.raster.palette import palette
 from studio.types import Image
 from tests.studio.diffusion.bench import context, store
+from tests.studio.diffusion.pictures.annotators import saved
 
 PALM = assets_dir() / "pictures" / "palm_tree.png"
 
