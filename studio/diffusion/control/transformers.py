@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +83,14 @@ def block_samples(networks: Mapping[str, Any], call: Call) -> dict[str, list[tor
     return sums
 
 
-class TransformerControl(Loaded):
+class TransformerControl(Loaded, ABC):
     """A control network of a transformer."""
 
+    @abstractmethod
     def samples(
         self, control: Control, vae: Any, arguments: Mapping[str, Any], call: Call
     ) -> dict[str, list[torch.Tensor]]:
         """Run it for some rows; one tensor for every block of the transformer, by argument."""
-        raise NotImplementedError
 
     def latent_hint(self, control: Control, vae: Any, call: Call, like: torch.Tensor) -> torch.Tensor:
         """The hint as a latent of the call's size, ``[count, C, H, W]``, kept from step to step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class Told:
     pooled: torch.Tensor
 
 
-class Transformer:
+class Transformer(ABC):
     """What the two families share; see `studio.diffusion.api.Denoiser` and `Network`.
 
     Each gives `channels` and `_velocity`, and names the hints that it takes.
@@ -154,13 +155,13 @@ class Transformer:
                     "Encode the prompt with the text encoder of the same model.",
                 )
 
+    @abstractmethod
     def _perturbed(self, perturb: Perturb | None) -> Any:
         """A context in which the network is made worse."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _velocity(self, x: torch.Tensor, sigma: float, told: Told) -> torch.Tensor:
         """What the network gives for rows of even height and width: noise minus picture."""
-        raise NotImplementedError
 
 
 def even(latents: torch.Tensor) -> torch.Tensor:
